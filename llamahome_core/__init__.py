@@ -1,0 +1,145 @@
+"""The LlamaHome kernel: discover plugins, resolve a recipe, plan, run, record.
+
+These names are the whole public interface, with ``llamahome_core.files`` and
+``llamahome_core.testing``; everything else may change without notice.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llamahome_core.components import (
+        Check,
+        Command,
+        Component,
+        Defaults,
+        Kind,
+        NoSettings,
+        PackagedRecipe,
+        Ref,
+        Service,
+        Stage,
+    )
+    from llamahome_core.config import ConfigError, Problem
+    from llamahome_core.context import Context, Stop
+    from llamahome_core.errors import (
+        AmbiguousNameError,
+        BrokenPluginError,
+        DataError,
+        IntegrityError,
+        Interrupted,
+        LlamaHomeError,
+        ModelError,
+        OfflineError,
+        PluginError,
+        RequirementError,
+        RunError,
+        RunLockedError,
+        RunNotFoundError,
+        StorageError,
+        TrainingError,
+        UnavailableError,
+        UnknownNameError,
+        UnsafeModelError,
+        WorkspaceError,
+        suggest,
+    )
+    from llamahome_core.events import Emitter, EventLog, NoEvents, live_events, read_events
+    from llamahome_core.hookspecs import hookimpl
+    from llamahome_core.kernel import Kernel
+    from llamahome_core.plan import Plan
+    from llamahome_core.protocols import (
+        Adapter,
+        Cache,
+        ChatCodec,
+        DataSource,
+        Generator,
+        Models,
+        ModelSource,
+        Monitor,
+        Objective,
+        Optimizer,
+        PreparedData,
+        Progress,
+        Registry,
+        Schedule,
+        Steps,
+        Store,
+        Trained,
+        Trainer,
+    )
+    from llamahome_core.recipe import (
+        Batch,
+        CatalogueEntry,
+        Checkpoint,
+        Evaluate,
+        Publish,
+        Recipe,
+        Sample,
+        Selection,
+        Train,
+    )
+    from llamahome_core.run import Run
+    from llamahome_core.values import (
+        CacheStats,
+        Encoded,
+        EncodedChat,
+        Example,
+        Message,
+        MicroBatch,
+        ModelFolder,
+        ModelReference,
+        Outcome,
+        Row,
+        StepData,
+        StepResult,
+        Version,
+    )
+    from llamahome_core.workspace import Workspace
+
+    __version__: str
+
+# Names are imported when first used (PEP 562): a plugin that declares two records should not pay
+# for the configuration engine, and `llamahome --help` should not pay for the run.
+_HOMES = {
+    "components": "Check Command Component Defaults Kind NoSettings PackagedRecipe Ref Service "
+    "Stage",
+    "config": "ConfigError Problem",
+    "context": "Context Stop",
+    "errors": "AmbiguousNameError BrokenPluginError DataError IntegrityError Interrupted "
+    "LlamaHomeError ModelError OfflineError PluginError RequirementError RunError RunLockedError "
+    "RunNotFoundError StorageError TrainingError UnavailableError UnknownNameError "
+    "UnsafeModelError WorkspaceError suggest",
+    "events": "Emitter EventLog NoEvents live_events read_events",
+    "hookspecs": "hookimpl",
+    "kernel": "Kernel",
+    "plan": "Plan",
+    "protocols": "Adapter Cache ChatCodec DataSource Generator ModelSource Models Monitor "
+    "Objective Optimizer PreparedData Progress Registry Schedule Steps Store Trained Trainer",
+    "recipe": "Batch CatalogueEntry Checkpoint Evaluate Publish Recipe Sample Selection Train",
+    "run": "Run",
+    "values": "CacheStats Encoded EncodedChat Example Message MicroBatch ModelFolder "
+    "ModelReference Outcome Row StepData StepResult Version",
+    "workspace": "Workspace",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605  # computed from the one table above
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("llamahome")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

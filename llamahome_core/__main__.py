@@ -1,0 +1,6 @@
+"""``python -m llamahome_core`` is ``llamahome``."""
+
+from llamahome_core.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="llamahome")

@@ -1,0 +1,5 @@
+"""The command line: lists everything, imports only what runs."""
+
+from llamahome_core.cli.main import main
+
+__all__ = ["main"]

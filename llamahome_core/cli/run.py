@@ -1,0 +1,113 @@
+"""``llamahome run``: the main command, its signals and its exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import click
+
+from llamahome_core.cli.main import State
+from llamahome_core.cli.output import say
+from llamahome_core.cli.plan import as_json, assignments
+from llamahome_core.components import Kind
+from llamahome_core.config import structure
+from llamahome_core.context import Stop
+from llamahome_core.errors import Interrupted, LlamaHomeError, UnknownNameError
+from llamahome_core.kernel import Kernel
+from llamahome_core.recipe import Selection
+from llamahome_core.values import Outcome
+
+PROGRESS = ("auto", "live", "plain", "none")
+
+
+@click.command()
+@click.argument("recipe", required=False)
+@click.option("--resume", is_flag=False, flag_value="@last", metavar="RUN", help="Go on with RUN.")
+@click.option(
+    "--progress", type=click.Choice(PROGRESS), default="auto", help="How progress is shown."
+)
+@assignments
+@as_json
+@click.pass_obj
+def run(  # noqa: PLR0913  # one for each option
+    state: State,
+    recipe: str | None,
+    resume: str | None,
+    progress: str,
+    assignments: tuple[str, ...],
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Run RECIPE: a file, or the name of a packaged recipe such as `quickstart`.
+
+    With --json, each event is a line of JSON on stdout.
+    """
+    if (recipe is None) == (resume is None):
+        raise click.UsageError("Give a RECIPE, or --resume RUN.")
+    if resume is not None and assignments:
+        raise click.UsageError("--set cannot change a run that is resumed.")
+    from llamahome_core import log
+
+    kernel = state.kernel
+    plan = None if recipe is None else kernel.plan(recipe, assignments=assignments)
+    kernel.workspace.contain_caches(os.environ)
+    log.show(state.verbosity, json=state.log_format == "json")
+    monitors = _console(kernel, state, "json" if as_json else progress)
+    stop = Stop()
+    _handle_signals(stop, told=bool(monitors))
+    if plan is not None:
+        outcome = kernel.run(plan, monitors=monitors, stop=stop)
+    else:
+        outcome = kernel.resume(str(resume), monitors=monitors, stop=stop)
+    if not as_json and outcome.version is not None:
+        click.echo(outcome.version.label)
+    sys.exit(exit_code(outcome))
+
+
+def exit_code(outcome: Outcome) -> int:
+    """0 finished, 1 or the error's own code when failed, 128 + signal when stopped."""
+    if outcome.status == "finished":
+        return 0
+    if isinstance(outcome.error, Interrupted):
+        return 128 + outcome.error.signal
+    if isinstance(outcome.error, LlamaHomeError):
+        return outcome.error.exit_code
+    return 70
+
+
+def _console(kernel: Kernel, state: State, mode: str) -> list[Selection]:
+    """The console monitor, if a plugin brings one: the terminal is a viewer like any other."""
+    settings: dict[str, Any] = {
+        "mode": mode,
+        "color": state.color,
+        "verbosity": state.verbosity,
+    }
+    try:
+        plugin, component = kernel.catalog.find(Kind.MONITOR, "console")
+    except UnknownNameError:
+        return []
+    config, _ = structure(settings, component.config)
+    return [
+        Selection(
+            kind="monitor", name="console", plugin=plugin.name, component=component, config=config
+        )
+    ]
+
+
+def _handle_signals(stop: Stop, *, told: bool) -> None:
+    """First Ctrl-C or SIGTERM: finish the step, save, end. Second: end at once."""
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if stop.requested:
+            # The default action: no handler, no clean-up, nothing half-written is complete.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        stop.request(number)
+        if not told:
+            say("stopping after this step, then saving (again to stop at once)")
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)

@@ -1,0 +1,139 @@
+"""Settings that are given one at a time: ``--set a.b.c=value``, and parameters of an embedding call."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import pathlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from llamahome_core.config.document import Document, Lines, Mark, Path, nest
+from llamahome_core.config.problems import ConfigError, Problem, path_text, problem_in
+from llamahome_core.config.structure import unstructure
+
+_PART = re.compile(r"[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|([A-Za-z0-9_-]+))[ \t]*")
+_INDEX = re.compile(r"0|[1-9][0-9]*")
+
+
+def parse_value(text: str) -> Any:
+    """*text* as a TOML value; as it is, when it is none.
+
+    Dates stay text: no setting is a date, and a name such as 2024-05-01 should not need quotes.
+    """
+    stripped = text.strip()
+    if not re.match(r"[\"'\[{tf0-9+.-]|inf|nan", stripped):
+        return text
+    import tomlkit  # 20 ms that most commands need not spend
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        value = tomlkit.value(stripped).unwrap()
+    except TOMLKitError:
+        return text
+    return text if isinstance(value, datetime.date | datetime.time) else value
+
+
+def overrides(assignments: Iterable[str]) -> list[Document]:
+    """One document for each ``--set``, in order.
+
+    Raises:
+        ConfigError: C111 for each that is no ``key=value``.
+    """
+    documents, problems = [], []
+    for assignment in assignments:
+        try:
+            documents.append(_override(assignment))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return documents
+
+
+def _override(text: str) -> Document:
+    document = Document("command line", f"--set {text}", None, text, {}, {})
+    lines = Lines(text)
+    path, offset = _parse_key(document, lines)
+    if offset >= len(text):
+        end = lines.span(0, len(text))
+        fix = f"write --set {text.strip()}=VALUE"
+        raise ConfigError(
+            [problem_in(document, "C111", "`=` and a value are missing", end, fix=fix)]
+        )
+    key = lines.span(0, len(text[:offset].rstrip()))
+    mark = Mark(key, lines.span(offset + 1, len(text)))
+    return attrs.evolve(
+        document, data=nest(path, parse_value(text[offset + 1 :])), marks={path: mark}
+    )
+
+
+def _parse_key(document: Document, lines: Lines) -> tuple[Path, int]:
+    """The path left of ``=``, and where the ``=`` stands."""
+    text, offset = document.text, 0
+    path: list[str | int] = []
+    while match := _PART.match(text, offset):
+        path.append(_part(match))
+        offset = match.end()
+        if text[offset : offset + 1] != ".":
+            break
+        offset += 1
+    at_part = match is None
+    if at_part or text[offset : offset + 1] not in ("=", "") or isinstance(path[0], int):
+        span = lines.span(offset, offset + 1)
+        message = (
+            "the name of a setting is expected here" if at_part else "this is no name of a setting"
+        )
+        fix = "write --set table.key=value; put a name with other signs than letters, digits, _ and - in quotes"
+        raise ConfigError([problem_in(document, "C111", message, span, fix=fix)])
+    return tuple(path), offset
+
+
+def _part(match: re.Match[str]) -> str | int:
+    basic, literal, bare = match.groups()
+    if bare is not None:
+        return int(bare) if _INDEX.fullmatch(bare) else str(bare)
+    if basic is None:
+        return str(literal)
+    try:
+        return str(json.loads(f'"{basic}"'))
+    except ValueError:
+        return str(basic)
+
+
+def runtime(parameters: Mapping[str, Any]) -> Document:
+    """The document of the parameters of an embedding call: nested mappings of plain values.
+
+    Config objects and paths are taken too, in the form in which a file would hold them.
+
+    Raises:
+        ConfigError: C111 for a key that is not text or a value that no file could hold.
+    """
+    document = Document("runtime", "runtime parameters", None, "", {}, {})
+    problems: list[Problem] = []
+    document.data.update(_plain(parameters, (), document, problems))
+    if problems:
+        raise ConfigError(problems)
+    return document
+
+
+def _plain(value: Any, path: Path, document: Document, problems: list[Problem]) -> Any:
+    if attrs.has(type(value)):
+        return unstructure(value)
+    if isinstance(value, Mapping):
+        for key in (key for key in value if not isinstance(key, str)):
+            message = f"a key must be text, got {key!r}"
+            problems.append(problem_in(document, "C111", message, None, path=path))
+        items = ((key, item) for key, item in value.items() if isinstance(key, str))
+        return {key: _plain(item, (*path, key), document, problems) for key, item in items}
+    if isinstance(value, list | tuple):
+        return [_plain(item, (*path, i), document, problems) for i, item in enumerate(value)]
+    if isinstance(value, pathlib.PurePath):
+        return str(value)
+    if not isinstance(value, str | int | float | datetime.date | datetime.time | None):
+        message = f"`{path_text(path)}` cannot be a {type(value).__name__}"
+        problems.append(problem_in(document, "C111", message, None, path=path))
+    return value

@@ -1,0 +1,165 @@
+"""Checks single values against single types, and coerces nothing."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import math
+import pathlib
+import re
+from typing import Any
+
+from attrs import frozen
+
+from llamahome_core.config import types
+from llamahome_core.errors import suggest
+
+_SHOWN = 60
+_NUMBER = re.compile(r"[-+]?(?:\d[\d_,]*)(?:\.\d*)?(?:[eE][-+]?\d+)?|[-+]?\.\d+(?:[eE][-+]?\d+)?")
+_WORDS = {
+    **dict.fromkeys(("true", "yes", "on", "y"), True),
+    **dict.fromkeys(("false", "no", "off", "n"), False),
+}
+
+
+@frozen
+class Wrong:
+    """What is wrong with a value: the message is what follows the setting's name."""
+
+    message: str
+    fix: str | None = None
+    edit: str | None = None
+    code: str = "C102"
+
+
+MISSING = object()
+"""Stands for "no value of that type"."""
+
+
+def check(value: Any, type_: Any) -> Any:
+    """*value* as *type_*, one of the scalars, a choice or a path; `MISSING` if it is none."""
+    if type_ is Any:
+        return value
+    if allowed := types.choices(type_):
+        return _choice(value, type_, allowed)
+    if type_ is float:
+        return _number(value)
+    if type_ is pathlib.Path:
+        return pathlib.Path(value) if isinstance(value, str) and value else MISSING
+    return value if type(value) is type_ else MISSING
+
+
+def _number(value: Any) -> Any:
+    if type(value) is int:
+        try:
+            return float(value)
+        except OverflowError:
+            return MISSING
+    return value if type(value) is float and math.isfinite(value) else MISSING
+
+
+def _choice(value: Any, type_: Any, allowed: tuple[Any, ...]) -> Any:
+    for option in allowed:
+        if option == value and type(option) is type(value):
+            is_enum = isinstance(type_, type) and issubclass(type_, enum.Enum)
+            return type_(option) if is_enum else option
+    return MISSING
+
+
+def describe(value: Any) -> str:
+    """*value* as a message shows it: ``the text "2e-4"``, ``true``, ``a table``."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        shown = value if len(value) <= _SHOWN else value[:_SHOWN] + "…"
+        return f"the text {types.literal(shown)}"
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, datetime.date | datetime.time):
+        return f"the date or time {value}"
+    return types.literal(value)
+
+
+def explain(value: Any, type_: Any) -> Wrong:
+    """Why *value* is not of *type_*, which may be a union."""
+    arms = [arm for arm in types.arms(type_) if arm is not type(None)]
+    if isinstance(value, float) and float in arms and not math.isfinite(value):
+        return Wrong(f" must be a finite number, got {value}", code="C104")
+    if type(value) is int and float in arms:
+        return Wrong(" must be a number, got one that is too large", code="C104")
+    allowed = [option for arm in arms for option in types.choices(arm)]
+    if allowed and isinstance(value, str) and any(isinstance(option, str) for option in allowed):
+        return _unknown_choice(value, type_, allowed)
+    if allowed and len(arms) == 1 and type(value) in {type(option) for option in allowed}:
+        return Wrong(f" must be {types.name(type_)}, got {types.literal(value)}", code="C105")
+    fix, edit = _repair(value, arms, allowed)
+    return Wrong(f" must be {types.name(type_)}, got {describe(value)}", fix, edit)
+
+
+def _unknown_choice(value: str, type_: Any, allowed: list[Any]) -> Wrong:
+    names = [option for option in allowed if isinstance(option, str)]
+    close = suggest(value.lower(), names)
+    message = f" must be {types.name(type_)}, got {types.literal(value)}"
+    return Wrong(message, did_you_mean(close, quote=True), code="C105")
+
+
+def did_you_mean(close: list[str], *, quote: bool = False) -> str | None:
+    """``did you mean `rank`?``"""
+    if not close:
+        return None
+    words = [types.literal(name) if quote else f"`{name}`" for name in close]
+    return f"did you mean {' or '.join(words)}?"
+
+
+def _repair(value: Any, arms: list[Any], allowed: list[Any]) -> tuple[str | None, str | None]:
+    """How to mend it, and the value that should stand there."""
+    if found := _repair_single(value, arms):
+        return "put it in brackets", found
+    if value is None:
+        return "give it a value, or remove the line", None
+    if isinstance(value, str):
+        return _repair_text(value, arms, allowed)
+    if isinstance(value, list) and len(value) == 1 and check(value[0], arms[0]) is not MISSING:
+        return "remove the brackets", types.literal(value[0])
+    textual = str in arms or pathlib.Path in arms
+    if textual and isinstance(value, bool | int | float | datetime.date | datetime.time):
+        return "put it in quotes", types.literal(_spelling(value))
+    if type(value) is float and int in arms:
+        return ("write", str(int(value))) if value.is_integer() else (None, None)
+    return None, None
+
+
+def _repair_single(value: Any, arms: list[Any]) -> str | None:
+    """*value* as a list, where it is an element of one."""
+    if isinstance(value, dict | list | None):
+        return None
+    for collection, item in filter(None, map(types.element, arms)):
+        if collection is not dict and any(
+            check(value, arm) is not MISSING for arm in types.arms(item)
+        ):
+            return f"[{types.literal(value)}]"
+    return None
+
+
+def _spelling(value: Any) -> str:
+    return types.literal(value) if isinstance(value, bool | int | float) else str(value)
+
+
+def _repair_text(value: str, arms: list[Any], allowed: list[Any]) -> tuple[str | None, str | None]:
+    word = value.strip().lower()
+    if bool in arms and word in _WORDS:
+        return "remove the quotes" if word in ("true", "false") else "write", types.literal(
+            _WORDS[word]
+        )
+    number = word.replace(",", "").replace("_", "")
+    numeric = [option for option in allowed if type(option) in (int, float)]
+    if (int in arms or float in arms or numeric) and _NUMBER.fullmatch(word):
+        clean = number == word
+        whole = re.fullmatch(r"[-+]?\d+", number)
+        if float in arms or (whole and (int in arms or int(number) in numeric)):
+            return "remove the quotes" if clean else "write", number.lstrip("+")
+    if pathlib.Path in arms and not value:
+        return "name a file or folder", None
+    return None, None

@@ -1,0 +1,127 @@
+"""What a component, stage or service is given: the recipe, the run, and the way to the others."""
+
+from __future__ import annotations
+
+import signal as signals
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define, field
+
+from llamahome_core.errors import Interrupted, UnknownNameError
+from llamahome_core.events import Emitter, NoEvents
+
+if TYPE_CHECKING:
+    from llamahome_core.recipe import Recipe
+    from llamahome_core.registry import Catalog
+    from llamahome_core.workspace import Workspace
+
+T = TypeVar("T")
+
+
+@define
+class Stop:
+    """Whether a run was asked to stop; set by a signal handler or another thread.
+
+    Attributes:
+        signal: The signal that asked.
+        listener: Called with it, once: the run tells its viewers.
+    """
+
+    signal: int | None = None
+    listener: Callable[[int], None] | None = None
+
+    def request(self, signal: int = signals.SIGINT) -> None:
+        """Ask the run to stop at the next step, save, and end."""
+        first, self.signal = self.signal is None, signal
+        if first and self.listener is not None:
+            self.listener(signal)
+
+    @property
+    def requested(self) -> bool:
+        """Whether anybody asked."""
+        return self.signal is not None
+
+    def check(self) -> None:
+        """End work that has nothing to save.
+
+        Raises:
+            Interrupted: Somebody asked to stop.
+        """
+        if self.signal is not None:
+            name = signals.Signals(self.signal).name
+            raise Interrupted(f"stopped by {name}", signal=self.signal)
+
+
+@define(kw_only=True)
+class Context:
+    """Everything a component may need, and nothing global.
+
+    Attributes:
+        recipe: The validated recipe.
+        workspace: Where things are kept.
+        catalog: All components, services and stages of the active plugins.
+        directory: The run's folder; None outside a run.
+        events: Takes events; swallows them outside a run.
+        stop: Polled by everything that takes longer than a second.
+        resume: Whether the run goes on from a checkpoint.
+    """
+
+    recipe: Recipe
+    workspace: Workspace
+    catalog: Catalog
+    directory: Path | None = None
+    events: Emitter = field(factory=NoEvents)
+    stop: Stop = field(factory=Stop)
+    resume: bool = False
+    _values: dict[type, Any] = field(factory=dict, repr=False)
+    _shown: dict[str, float] = field(factory=dict, repr=False)
+
+    def put(self, protocol: type[T], value: T) -> None:
+        """Give *value* to whoever asks for *protocol* later."""
+        self._values[protocol] = value
+
+    def find(self, protocol: type[T]) -> T | None:
+        """What was put, or None; builds nothing."""
+        return self._values.get(protocol)
+
+    def get(self, protocol: type[T]) -> T:
+        """What was put for *protocol*, or the service that a plugin provides for it.
+
+        Raises:
+            UnknownNameError: Nobody put one and no active plugin provides one.
+        """
+        if protocol not in self._values:
+            self._values[protocol] = self.catalog.service(protocol).factory.load()(self)
+        value: T = self._values[protocol]
+        return value
+
+    def build(self, kind: str) -> Any:
+        """A new instance of the recipe's component of *kind* (the table's name).
+
+        Raises:
+            UnknownNameError: The recipe has chosen none.
+            UnavailableError: What it needs is not installed.
+        """
+        if (selection := self.recipe.chosen.get(kind)) is None:
+            raise UnknownNameError(f"the recipe chooses no {kind}")
+        return selection.component.build(selection.config, self)
+
+    def phase(self, name: str) -> Callable[[int, int | None], None]:
+        """Announce a phase and return its progress function: at most one event each second."""
+        self.events.emit("phase", phase=name)
+
+        def progress(done: int, total: int | None = None) -> None:
+            self.stop.check()
+            now = time.monotonic()
+            if done == total or now - self._shown.get(name, 0.0) >= 1.0:
+                self._shown[name] = now
+                self.events.emit("progress", phase=name, done=done, total=total)
+
+        return progress
+
+    def warn(self, text: str, **fields: Any) -> None:
+        """Tell the user; the run's summary repeats it."""
+        self.events.emit("warning", text=text, **fields)

@@ -1,0 +1,108 @@
+"""Find installed plugins without importing them, and decide which of them may load."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+from attrs import define, field, frozen
+
+from llamahome_core.hookspecs import PROJECT
+
+Status = Literal["found", "active", "blocked", "broken", "shadowed"]
+
+
+@frozen(kw_only=True)
+class Policy:
+    """Which plugins may load. What may not is never imported.
+
+    Attributes:
+        only: If not None, no other plugin loads.
+        blocked: These do not load.
+        strict: A broken plugin raises instead of being set aside.
+    """
+
+    only: frozenset[str] | None = None
+    blocked: frozenset[str] = frozenset()
+    strict: bool = False
+
+    @classmethod
+    def parse(cls, words: Iterable[str], *, strict: bool = False) -> Policy:
+        """From words such as ``hello`` (only these) and ``no:hello`` (not this one)."""
+        named = [word.strip() for word in words if word.strip()]
+        blocked = frozenset(word[3:] for word in named if word.startswith("no:"))
+        only = frozenset(word for word in named if not word.startswith("no:"))
+        return cls(only=only or None, blocked=blocked, strict=strict)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Policy:
+        """From ``LLAMAHOME_PLUGINS`` (comma-separated words) and ``LLAMAHOME_STRICT=1``."""
+        env = os.environ if environ is None else environ
+        strict = env.get("LLAMAHOME_STRICT", "") not in {"", "0"}
+        return cls.parse(env.get("LLAMAHOME_PLUGINS", "").split(","), strict=strict)
+
+    def allows(self, name: str) -> bool:
+        """Whether the plugin *name* may load."""
+        return name not in self.blocked and (self.only is None or name in self.only)
+
+    def narrowed(self, other: Policy) -> Policy:
+        """A policy that allows only what both allow."""
+        both = [only for only in (self.only, other.only) if only is not None]
+        return Policy(
+            only=frozenset.intersection(*both) if both else None,
+            blocked=self.blocked | other.blocked,
+            strict=self.strict or other.strict,
+        )
+
+
+@define(kw_only=True)
+class Plugin:
+    """A discovered plugin and what became of it.
+
+    Attributes:
+        name: The entry point's name.
+        origin: Distribution and version that it came with.
+        entry: The entry point; None for an object that an embedding program handed over.
+        status: ``found`` until it is loaded.
+        error: Why it is broken.
+        module: The loaded module or object.
+    """
+
+    name: str
+    origin: str
+    entry: EntryPoint | None = None
+    status: Status = "found"
+    error: BaseException | None = None
+    module: Any = field(default=None, repr=False)
+
+
+def _rank(entry: EntryPoint) -> tuple[str, bool, str]:
+    distribution = entry.dist.name if entry.dist else ""
+    return entry.name, distribution != PROJECT, distribution
+
+
+def discover(entries: Iterable[EntryPoint] | None = None) -> Iterator[Plugin]:
+    """Installed plugins, sorted by name; of two with one name ours, else the first, is kept.
+
+    Args:
+        entries: The entry points; those of the group ``llamahome`` if not given.
+    """
+    found = entry_points(group=PROJECT) if entries is None else entries
+    first: dict[str, EntryPoint] = {}
+    for entry in sorted(found, key=_rank):
+        origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown"
+        plugin = Plugin(name=entry.name, origin=origin, entry=entry)
+        kept = first.setdefault(entry.name, entry)
+        if kept is not entry:
+            if kept.value == entry.value and _rank(kept) == _rank(entry):
+                continue  # one distribution seen twice: an editable install beside its metadata
+            plugin.status = "shadowed"
+        yield plugin
+
+
+def from_object(module: Any, name: str | None = None) -> Plugin:
+    """A plugin that an embedding program hands over as an object with hook implementations."""
+    called = name or getattr(module, "__name__", None) or type(module).__name__
+    return Plugin(name=called.lower().replace("_", "-"), origin="embedded", module=module)

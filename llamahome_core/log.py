@@ -1,0 +1,106 @@
+"""Logging: people read it on stderr or as JSON, and each run keeps all of it in a file.
+
+structlog is imported when the first logger is made: it costs more than the rest of the kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+NAME = "llamahome"
+THIRD_PARTY = ("transformers", "torch", "peft", "huggingface_hub", "py.warnings")
+
+
+def logger(name: str | None = None) -> Any:
+    """A structlog logger over the standard library's, so that a host program's set-up holds."""
+    import structlog
+
+    return structlog.wrap_logger(
+        logging.getLogger(f"{NAME}.{name}" if name else NAME),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _formatter(*, json: bool, color: bool) -> logging.Formatter:
+    import structlog
+
+    foreign = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        if json
+        else structlog.dev.ConsoleRenderer(colors=color, pad_event_to=0)
+    )
+    chain = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if json:
+        chain.append(structlog.processors.format_exc_info)
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=foreign, processors=[*chain, last]
+    )
+
+
+def level(verbosity: int) -> int:
+    """The logging level of ``-qq`` (-2) to ``-vv`` (2)."""
+    levels = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
+    return levels[max(-2, min(2, verbosity)) + 2]
+
+
+def show(verbosity: int = 0, *, json: bool = False, color: bool = False) -> None:
+    """Send LlamaHome's own log to stderr; for the command, not for an embedding program."""
+    root = logging.getLogger(NAME)
+    root.setLevel(logging.DEBUG)
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(level(verbosity))
+    handler.setFormatter(_formatter(json=json, color=color))
+    root.addHandler(handler)
+    logging.captureWarnings(capture=True)
+
+
+@contextlib.contextmanager
+def captured(path: Path) -> Iterator[None]:
+    """Write everything that is logged in the block to *path* as JSON lines, libraries included.
+
+    Libraries' records go to the file instead of the screen: their handlers are taken off and
+    given back at the end.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setLevel(logging.DEBUG)
+    handler.setFormatter(_formatter(json=True, color=False))
+    taken: list[tuple[logging.Logger, list[logging.Handler], bool, int]] = []
+    for name in (NAME, *THIRD_PARTY):
+        log = logging.getLogger(name)
+        taken.append((log, log.handlers[:], log.propagate, log.level))
+        if name == NAME:
+            log.addHandler(handler)
+            log.setLevel(logging.DEBUG)
+        else:
+            log.handlers, log.propagate = [handler], False
+            log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for log, handlers, propagate, before in taken:
+            log.handlers, log.propagate = handlers, propagate
+            log.setLevel(before)
+        handler.close()

@@ -1,0 +1,194 @@
+"""The process that one monitor lives in; see :mod:`llamahome_core.monitoring`."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+
+from llamahome_core.components import Ref
+
+DISABLED = 3
+"""Exit code of a monitor that failed too often."""
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+"""What is ignored here: the run tells of them in its events."""
+
+_FAILURES = 3  # in a row, before a monitor is disabled
+_POLL = 0.1  # seconds between two looks at the file
+_ORPHAN = 60.0  # seconds that a monitor may go on after its run has gone
+_LOGGED = 100  # tracebacks kept of one monitor: a log must not grow as fast as the events
+_NICENESS = 10
+
+
+@frozen(kw_only=True)
+class MonitorContext:
+    """What a monitor's factory is given instead of a run's context.
+
+    Attributes:
+        directory: The run's folder.
+    """
+
+    directory: Path
+
+
+
+@define
+class Tail:
+    """Reads the whole lines that were appended to a file since the last time.
+
+    Attributes:
+        path: The file; it need not be there yet.
+        offset: Bytes read so far: up to and including a newline.
+    """
+
+    path: Path
+    offset: int = 0
+
+    def lines(self) -> Iterator[bytes]:
+        """The new lines; a last one without its newline is not there yet."""
+        try:
+            if self.path.stat().st_size <= self.offset:
+                return
+        except FileNotFoundError:
+            return
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self.offset += len(line)
+                yield line
+
+
+@define
+class _Follower:
+    """Feeds the events of a run to one monitor and counts its failures."""
+
+    monitor: Any
+    tail: Tail
+    session: int
+    log: Path
+    _in_a_row: int = field(init=False, default=0)
+    _failures: int = field(init=False, default=0)
+
+    def follow(self, gone: threading.Event, run: int) -> int:
+        """Go on until the run ends or is gone; the exit code."""
+        tick = getattr(self.monitor, "tick", None)
+        over = False
+        while not over and self._in_a_row < _FAILURES:
+            # Asked before reading: all that a run wrote before it went is read.
+            over = gone.is_set() or os.getppid() != run
+            over = self._feed() or over
+            if tick is not None and not over and self._in_a_row < _FAILURES:
+                self._guard(tick)
+            if not over:
+                gone.wait(_POLL)
+        disabled = self._in_a_row >= _FAILURES
+        closed = self._guard(self.monitor.close)
+        return DISABLED if disabled else int(not closed)
+
+    def _feed(self) -> bool:
+        """Hand over the new events; whether this session's ``end`` was among them."""
+        for line in self.tail.lines():
+            event = _parse(line)
+            if event is None:
+                self._failed(f"not an event, at byte {self.tail.offset - len(line)}: {line!r:.200}")
+                continue
+            if self._guard(self.monitor.handle, event):
+                self._in_a_row = 0
+            if self._in_a_row >= _FAILURES:
+                return False
+            if event.get("t") == "end" and self.tail.offset > self.session:
+                return True
+        return False
+
+    def _guard(self, call: Callable[..., Any], *arguments: Any) -> bool:
+        try:
+            call(*arguments)
+        except (Exception, SystemExit):
+            self._in_a_row += 1
+            self._failed(traceback.format_exc())
+            return False
+        return True
+
+    def _failed(self, text: str) -> None:
+        self._failures += 1
+        if self._failures <= _LOGGED:
+            _note(self.log, text)
+
+
+def _parse(line: bytes) -> Mapping[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _note(log: Path, text: str) -> None:
+    """Append to the log, if that is possible at all."""
+    with suppress(OSError), log.open("a", encoding="utf-8") as file:
+        file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text.rstrip()}\n")
+
+
+def _read_order() -> dict[str, Any]:
+    data = b""
+    while not data.endswith(b"\n"):
+        chunk = os.read(0, 65536)
+        if not chunk:
+            raise EOFError("the run went away before it said what to do")
+        data += chunk
+    order: dict[str, Any] = json.loads(data)
+    return order
+
+
+def _watch(gone: threading.Event) -> None:
+    """Notice that the pipe was closed; a monitor that hangs must not outlive its run for long."""
+    select.select([0], [], [])
+    gone.set()
+    time.sleep(_ORPHAN)
+    os._exit(DISABLED)
+
+
+def _build(order: Mapping[str, Any]) -> Any:
+    from llamahome_core.config import ConfigError, structure
+
+    config, problems = structure(order["settings"], Ref(order["config"]).load())
+    if problems:
+        raise ConfigError(problems)
+    return Ref(order["factory"]).load()(config, MonitorContext(directory=Path(order["directory"])))
+
+
+def _main() -> int:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    os.nice(_NICENESS)
+    order = _read_order()
+    gone = threading.Event()
+    threading.Thread(target=_watch, args=[gone], daemon=True).start()
+    log = Path(order["log"])
+    try:
+        monitor = _build(order)
+    except (Exception, SystemExit):
+        _note(log, traceback.format_exc())
+        return DISABLED
+    start = 0 if getattr(monitor, "whole_run", False) else order["offset"]
+    tail = Tail(Path(order["directory"]) / "events.jsonl", start)
+    return _Follower(monitor, tail, order["offset"], log).follow(gone, order["run"])
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

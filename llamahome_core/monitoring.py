@@ -1,0 +1,174 @@
+"""Runs each monitor in a process of its own, where it can neither slow a run nor break it.
+
+The run starts ``python -m llamahome_core.monitor_process`` for each monitor, tells it in one line of
+JSON what to build, and keeps the pipe open: when it closes, the run has gone or wants no more.
+The child follows ``events.jsonl`` by byte offset; nothing ever flows back to the run.
+
+Besides the methods of :class:`~llamahome_core.Monitor`, a monitor may have two things:
+
+``tick()``
+    Called about ten times a second, after the new events, if any. For what changes with time.
+``whole_run = True``
+    It is given the run from its first event, not from where this session resumed.
+
+A settings class with ``terminal: ClassVar[bool] = True`` says that its monitor writes to the
+terminal; the output of all others goes to their log file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from attrs import define, field
+
+from llamahome_core.components import Ref
+from llamahome_core.monitor_process import DISABLED, SIGNALS
+
+_PIPE = 60_000  # bytes that a pipe surely takes without a reader
+
+
+class Log(Protocol):
+    """A logger of structlog or of the standard library."""
+
+    def warning(self, event: str, /) -> Any:
+        """Log *event*."""
+
+
+
+@define
+class _Child:
+    """A monitor's process, or why there is none."""
+
+    name: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def let_go(self) -> None:
+        """Say that no more events come. A byte, because a fork of the run may hold the pipe."""
+        assert self.process.stdin is not None  # noqa: S101  # it was started with one
+        with suppress(OSError):
+            self.process.stdin.write(b".")
+        with suppress(OSError):
+            self.process.stdin.close()
+
+    def reap(self, deadline: float) -> str | None:
+        """Wait until *deadline*, then kill; what to tell the user, if anything."""
+        try:
+            code = self.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return "did not end in time and was stopped"
+        if code == DISABLED:
+            return "was disabled after an error"
+        if code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}" if code else None
+
+    def kill(self) -> None:
+        """Leave nothing behind."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+@define
+class Monitors:
+    """The monitors of one run; whatever they do, no method here raises or waits for long.
+
+    Attributes:
+        selections: The monitors that the recipe chose.
+        directory: The run's folder, which holds ``events.jsonl`` and ``log/``.
+        log: Told of monitors that failed.
+        offset: Where the events of this session start, in bytes.
+    """
+
+    selections: Sequence[Any]
+    directory: Path
+    log: Log
+    offset: int = 0
+    _children: list[_Child] = field(init=False, factory=list)
+
+    def start(self) -> None:
+        """Start a process for each monitor; one that cannot start is a warning."""
+        seen: Counter[str] = Counter()
+        for selection in self.selections:
+            seen[selection.name] += 1
+            number = seen[selection.name]
+            name = selection.name if number == 1 else f"{selection.name}-{number}"
+            try:
+                self._children.append(self._spawn(name, selection))
+            except Exception as error:  # noqa: BLE001  # a monitor never stops a run
+                self.log.warning(f"monitor {name!r} could not be started: {error}")
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Let the monitors read to the end and wait for them; kill those that take longer.
+
+        Args:
+            timeout: Seconds for all of them together.
+        """
+        deadline = time.monotonic() + timeout
+        children, self._children = self._children, []
+        try:
+            for child in children:
+                child.let_go()
+            for child in children:
+                if trouble := child.reap(deadline):
+                    self.log.warning(f"monitor {child.name!r} {trouble}; see {child.log}")
+        finally:
+            for child in children:
+                child.kill()
+
+    def _spawn(self, name: str, selection: Any) -> _Child:
+        from llamahome_core.config import unstructure
+
+        order = {
+            "factory": selection.component.factory.path,
+            "config": _path_of(type(selection.config)),
+            "settings": unstructure(selection.config),
+            "directory": str(self.directory),
+            "log": str(self.directory / "log" / f"monitor-{name}.log"),
+            "offset": self.offset,
+            "run": os.getpid(),
+        }
+        line = json.dumps(order).encode() + b"\n"
+        if len(line) > _PIPE:
+            raise ValueError(f"its settings take {len(line)} bytes; {_PIPE} is the most")
+        Ref(order["config"])
+        process = _popen(Path(order["log"]), terminal=getattr(selection.config, "terminal", False))
+        assert process.stdin is not None  # noqa: S101  # it was started with one
+        with suppress(BrokenPipeError):  # it has died already: close() tells
+            process.stdin.write(line)
+        return _Child(name, Path(order["log"]), process)
+
+
+def _path_of(thing: type) -> str:
+    return f"{thing.__module__}:{thing.__qualname__}"
+
+
+def _popen(log: Path, *, terminal: bool) -> subprocess.Popen[bytes]:
+    """Start a child with the signals of the terminal blocked, until it ignores them by itself."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109  # text
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        with log.open("ab") as output:
+            return subprocess.Popen(  # noqa: S603  # our own module
+                # -P: the working directory is searched only where this process searches it.
+                [sys.executable, "-P", "-m", "llamahome_core.monitor_process"],
+                stdin=subprocess.PIPE,
+                stdout=None if terminal else output,
+                stderr=None if terminal else output,
+                bufsize=0,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

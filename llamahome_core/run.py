@@ -1,0 +1,285 @@
+"""One run: its folder, its lifecycle, and the default way to carry it out.
+
+The folder is the source of truth: the recipe as written, the resolved recipe, where each value
+came from, the environment, the events, checkpoints, samples and the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import re
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, frozen
+
+from llamahome_core import files
+from llamahome_core.errors import (
+    Interrupted,
+    LlamaHomeError,
+    RunError,
+    RunLockedError,
+    RunNotFoundError,
+    StorageError,
+    suggest,
+)
+from llamahome_core.events import EventLog
+from llamahome_core.hookspecs import hookimpl
+from llamahome_core.values import Outcome, Version
+
+if TYPE_CHECKING:
+    from llamahome_core.context import Context
+    from llamahome_core.plan import Plan
+
+RECORDED = ("llamahome", "torch", "transformers", "peft", "safetensors", "numpy", "tokenizers")
+
+
+@define(kw_only=True)
+class Run:
+    """A run that is going on.
+
+    Attributes:
+        name: Such as ``support-bot-3``; the folder's name.
+        directory: The run's folder.
+        plan: What is carried out.
+        context: What stages and components are given.
+        events: The run's events.
+    """
+
+    name: str
+    directory: Path
+    plan: Plan
+    context: Context
+    events: EventLog
+
+    def status(self, state: str, **more: Any) -> None:
+        """Replace ``status.json``: state, process and host."""
+        record = {"state": state, "pid": os.getpid(), "host": socket.gethostname(), **more}
+        files.write_json(self.directory / "status.json", record)
+
+
+def new_directory(runs: Path, name: str) -> Path:
+    """Create and return ``runs/<name>-<n>`` with the next free n.
+
+    Raises:
+        StorageError: The folder cannot be made.
+    """
+    files.make_folder(runs)
+    taken = re.compile(rf"{re.escape(name)}-(\d+)")
+    numbers = [int(m[1]) for p in runs.iterdir() if (m := taken.fullmatch(p.name))]
+    number = max(numbers, default=0) + 1
+    while True:
+        directory = runs / f"{name}-{number}"
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise StorageError(f"cannot make {directory}: {error.strerror}") from error
+        else:
+            files.fsync_folder(runs)
+            return directory
+
+
+@contextlib.contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Hold the run's lock.
+
+    Raises:
+        RunLockedError: Another living process has it; the message says which.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(files.lock(directory / ".lock", wait=False))
+        except StorageError as error:
+            raise RunLockedError(
+                f"run {directory.name} is going on: {error.message}",
+                hint=f"llamahome runs show {directory.name}",
+            ) from None
+        yield
+
+
+def environment() -> dict[str, Any]:
+    """What a run was made with: versions, machine, Python. Nothing secret, nothing heavy."""
+    versions = {}
+    for name in RECORDED:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "executable": sys.executable,
+        "versions": versions,
+    }
+
+
+def write_record(directory: Path, plan: Plan) -> None:
+    """Write what makes the run repeatable: the recipe, resolved and as written, and origins."""
+    if plan.text is not None:
+        files.write_text(directory / f"recipe{plan.suffix}", plan.text)
+    files.write_text(directory / "resolved.toml", plan.resolved_toml())
+    files.write_json(directory / "origins.json", plan.origins())
+    files.write_json(directory / "environment.json", environment())
+    owners = {p.name: p.origin for p in plan.catalog.plugins.active.values()}
+    files.write_json(directory / "plugins.json", owners)
+
+
+class Execution:
+    """The kernel's own ``llamahome_execute``: the stages, one after another."""
+
+    @hookimpl(trylast=True)
+    def llamahome_execute(self, run: Run) -> Outcome:
+        """Run every stage; what they leave in the context is the outcome."""
+        from llamahome_core.protocols import Trained
+
+        for _, stage in run.plan.catalog.stages():
+            started = time.monotonic()
+            run.events.emit("stage", stage=stage.name, status="started")
+            run.context.stop.check()
+            stage.run.load()(run.context)
+            seconds = round(time.monotonic() - started, 3)
+            run.events.emit("stage", stage=stage.name, status="finished", seconds=seconds)
+        trained = run.context.find(Trained)
+        metrics = dict(trained.metrics) if trained else {}
+        return Outcome(
+            status="finished", version=run.context.find(Version), metrics=metrics
+        )
+
+
+def carry_out(run: Run) -> Outcome:
+    """Execute *run* and turn how it ended into an outcome; no error of a run gets past this."""
+    try:
+        result = run.plan.catalog.plugins.execute(run)
+        return result if isinstance(result, Outcome) else Outcome(status="finished")
+    except Interrupted as stopped:
+        return Outcome(status="stopped", error=stopped)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # whatever a plugin raises fails this run only
+        return Outcome(status="failed", error=error)
+
+
+def end_fields(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:
+    """The ``end`` event of *outcome*, with the next command to type."""
+    fields: dict[str, Any] = {"status": outcome.status, "seconds": round(seconds, 3)}
+    fields["metrics"] = outcome.metrics
+    error = outcome.error
+    if isinstance(error, LlamaHomeError):
+        fields |= {"error": error.message, "hint": error.hint, "code": error.code}
+    elif error is not None:
+        fields |= {"error": f"{type(error).__name__}: {error}", "code": "X900"}
+        report = run.directory / "log" / "crash.txt"
+        files.write_text(report, "".join(traceback.format_exception(error)))
+        fields["report"] = str(report)
+    if outcome.status == "finished" and outcome.version:
+        fields["next"] = [f'llamahome generate {outcome.version.label} --prompt "Hello"']
+    elif outcome.status != "finished":
+        fields["next"] = [f"llamahome run --resume {run.name}"]
+    return fields
+
+
+# --- Runs that are over, or not ----------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class RunInfo:
+    """What the folder of a run tells.
+
+    Attributes:
+        name: The run.
+        directory: Its folder.
+        state: running, finished, stopped, failed, or lost (its process died without a word).
+        step: Finished optimizer steps.
+        steps: Steps in all, if known.
+        loss: The last training loss.
+        evaluation: The last held-out loss.
+        started: ISO time of its first event.
+        published: Label of the version it published.
+    """
+
+    name: str
+    directory: Path
+    state: str
+    step: int = 0
+    steps: int | None = None
+    loss: float | None = None
+    evaluation: float | None = None
+    started: str | None = None
+    published: str | None = None
+
+
+def _alive(directory: Path) -> bool:
+    try:
+        with files.lock(directory / ".lock", wait=False):
+            return False
+    except StorageError:
+        return True
+
+
+def _state(directory: Path) -> str:
+    try:
+        state = str(json.loads((directory / "status.json").read_bytes())["state"])
+    except (OSError, ValueError, KeyError):
+        state = "running"
+    if state == "running" and not _alive(directory):
+        return "lost"
+    return state
+
+
+def describe(directory: Path) -> RunInfo:
+    """Read the folder of a run; never fails on what a crash left."""
+    from llamahome_core.events import live_events
+
+    found: dict[str, Any] = {}
+    path = directory / "events.jsonl"
+    for event in live_events(path) if path.exists() else ():
+        found.setdefault("started", event["time"])
+        if event["t"] == "train":
+            found |= {"step": event["step"], "steps": event["steps"], "loss": event["loss"]}
+        elif event["t"] == "eval":
+            found["evaluation"] = event["loss"]
+        elif event["t"] == "published":
+            found["published"] = event["label"]
+    return RunInfo(name=directory.name, directory=directory, state=_state(directory), **found)
+
+
+def all_directories(runs: Path) -> list[Path]:
+    """The folders of all runs, the oldest first."""
+    if not runs.is_dir():
+        return []
+    found = [p for p in runs.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    return sorted(found, key=lambda p: (p.stat().st_ctime_ns, p.name))
+
+
+def find_directory(runs: Path, name: str) -> Path:
+    """The run called *name*, its unambiguous prefix, or ``@last``.
+
+    Raises:
+        RunNotFoundError: There is none.
+        RunError: The prefix fits several.
+    """
+    found = all_directories(runs)
+    if name == "@last" and found:
+        return found[-1]
+    exact = [p for p in found if p.name == name]
+    prefixed = exact or [p for p in found if p.name.startswith(name)]
+    if len(prefixed) == 1:
+        return prefixed[0]
+    if prefixed:
+        names = ", ".join(p.name for p in prefixed)
+        raise RunError(f"{name!r} fits several runs: {names}", hint="write more of the name")
+    close = suggest(name, [p.name for p in found])
+    raise RunNotFoundError(
+        f"no run is called {name!r}",
+        hint=f"did you mean {close[0]}?" if close else "llamahome runs list",
+    )

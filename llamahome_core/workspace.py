@@ -1,0 +1,86 @@
+"""Where LlamaHome keeps things: one folder, found from the working directory upwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+from attrs import frozen
+
+from llamahome_core.errors import WorkspaceError
+
+MARKER = Path(".config") / "llamahome.toml"
+
+
+@frozen
+class Workspace:
+    """The folder that holds settings, caches, models and runs.
+
+    Attributes:
+        root: The nearest parent with ``.config/llamahome.toml``, else ``$LLAMAHOME_HOME``, else
+            ``~/.llamahome``.
+    """
+
+    root: Path
+
+    @classmethod
+    def find(
+        cls, start: Path | None = None, environ: Mapping[str, str] | None = None
+    ) -> Workspace:
+        """The workspace of *start* (the working directory if not given); creates nothing.
+
+        Raises:
+            WorkspaceError: ``LLAMAHOME_HOME`` is a file or not absolute.
+        """
+        start = (start or Path.cwd()).absolute()
+        for folder in (start, *start.parents):
+            if (folder / MARKER).is_file():
+                return cls(folder)
+        env = os.environ if environ is None else environ
+        home = Path(env.get("LLAMAHOME_HOME") or "~/.llamahome").expanduser()
+        if not home.is_absolute():
+            raise WorkspaceError(
+                f"LLAMAHOME_HOME is {str(home)!r}, which is not an absolute path",
+                hint=f"export LLAMAHOME_HOME={home.absolute()}",
+            )
+        if home.exists() and not home.is_dir():
+            raise WorkspaceError(
+                f"the workspace {home} is not a folder", hint="set LLAMAHOME_HOME to a folder"
+            )
+        return cls(home)
+
+    @property
+    def config(self) -> Path:
+        """Settings, the catalogue of models, recipe defaults."""
+        return self.root / ".config"
+
+    @property
+    def runs(self) -> Path:
+        """One folder for each run."""
+        return self.root / "runs"
+
+    @property
+    def models(self) -> Path:
+        """Published versions: not a cache."""
+        return self.root / "data" / "models"
+
+    @property
+    def scratch(self) -> Path:
+        """Short-lived files of this workspace's commands; may be deleted at any time."""
+        return self.cache("system")
+
+    def cache(self, part: str) -> Path:
+        """``.cache/<part>``, where part is models, training or system; may be deleted."""
+        return self.root / ".cache" / part
+
+    def contain_caches(self, environ: MutableMapping[str, str]) -> None:
+        """Point the caches of libraries here, except where the user has set them."""
+        models, system = self.cache("models"), self.cache("system")
+        environ.setdefault("HF_HOME", str(models / "huggingface"))
+        environ.setdefault("TORCH_HOME", str(system / "torch"))
+        environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(system / "torchinductor"))
+        environ.setdefault("TRITON_CACHE_DIR", str(system / "triton"))
+        environ.setdefault("TORCH_EXTENSIONS_DIR", str(system / "torch_extensions"))
+        environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+        environ.setdefault("DO_NOT_TRACK", "1")

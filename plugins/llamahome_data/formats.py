@@ -1,0 +1,142 @@
+"""Rows to examples: which form a row has, and whether it keeps that form's rules."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from llamahome_core import DataError, Example, Message, Row
+
+FORMATS = {
+    "messages": ("messages",),
+    "prompt-completion": ("prompt", "completion"),
+    "text": ("text",),
+}
+"""The fields that each form needs; the first form that a row has all fields of is its form."""
+
+# What may come before a turn; "start" is before the first one.
+_AFTER = {
+    "system": {"start"},
+    "user": {"start", "system", "assistant"},
+    "assistant": {"user", "tool"},
+    "tool": {"assistant", "tool"},
+}
+
+
+def detect(row: Row) -> str:
+    """The form of *row*: a key of :data:`FORMATS`.
+
+    Raises:
+        DataError: It has none; the message lists the fields that it has.
+    """
+    present = {name for name, value in row.value.items() if value is not None}
+    for name, fields in FORMATS.items():
+        if present.issuperset(fields):
+            return name
+    names = ", ".join(map(repr, sorted(present))) or "none"
+    _refuse(
+        row,
+        f"no known form; its fields are {names}",
+        hint="a row has `messages`, or `prompt` and `completion`, or `text`",
+    )
+
+
+def read_example(row: Row, form: str) -> Example:
+    """The example that *row* holds, in the *form* that its source has.
+
+    Raises:
+        DataError: The row breaks a rule; the message names the row and the field.
+    """
+    for name in FORMATS[form]:
+        if row.value.get(name) is None:
+            _refuse(row, f"no `{name}`, which the rows before it have ({form})")
+    if form == "text":
+        return Example(text=_text(row, "text", row.value["text"]))
+    if form == "messages":
+        return Example(messages=_conversation(row), tools=_tools(row))
+    turns = (("user", "prompt"), ("assistant", "completion"))
+    return Example(
+        messages=tuple(
+            {"role": role, "content": _text(row, field, row.value[field])} for role, field in turns
+        )
+    )
+
+
+def _refuse(row: Row, text: str, hint: str | None = None) -> NoReturn:
+    raise DataError(f"{row.source}:{row.number}: {text}", hint=hint)
+
+
+def _text(row: Row, field: str, value: Any) -> str:
+    """*value*, if it is text with something in it, or a list of text parts."""
+    if isinstance(value, list):
+        value = "".join(_part(row, f"{field}[{i}]", part) for i, part in enumerate(value))
+    if not isinstance(value, str):
+        _refuse(row, f"`{field}` must be text, got {_named(value)}")
+    if not value.strip():
+        _refuse(row, f"`{field}` is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        _refuse(row, f"`{field}` has half a character (\\u{ord(value[error.start]):04x})")
+    return value
+
+
+def _part(row: Row, field: str, part: Any) -> str:
+    if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
+        return str(part["text"])
+    kind = part.get("type") if isinstance(part, dict) else None
+    _refuse(row, f"`{field}` must be a part of text, got {repr(kind) if kind else _named(part)}")
+
+
+def _conversation(row: Row) -> tuple[Message, ...]:
+    turns = row.value["messages"]
+    if not isinstance(turns, list) or not turns:
+        _refuse(row, f"`messages` must be a list of turns, got {_named(turns)}")
+    messages, before = [], "start"
+    for number, turn in enumerate(turns):
+        messages.append(_turn(row, f"messages[{number}]", turn, before))
+        before = turn["role"]
+    if not any(message["role"] == "assistant" for message in messages):
+        _refuse(row, "`messages` has no assistant turn, so there is nothing to learn")
+    return tuple(messages)
+
+
+def _turn(row: Row, field: str, turn: Any, before: str) -> Message:
+    if not isinstance(turn, dict):
+        _refuse(row, f"`{field}` must be an object with role and content, got {_named(turn)}")
+    role = turn.get("role")
+    if not isinstance(role, str) or role not in _AFTER:
+        _refuse(
+            row,
+            f"`{field}.role` must be system, user, assistant or tool, got {role!r}",
+            hint="rename the roles: human is user, gpt is assistant" if role else None,
+        )
+    if before not in _AFTER[role]:
+        at = "at the start" if before == "start" else f"after one of {before}"
+        _refuse(row, f"`{field}`: a turn of {role} cannot stand {at}")
+    if turn.get("weight") not in (None, 1):
+        _refuse(row, f"`{field}.weight` is not supported; leave the field out")
+    calls = turn.get("tool_calls")
+    if role == "assistant" and calls:
+        if not isinstance(calls, list):
+            _refuse(row, f"`{field}.tool_calls` must be a list, got {_named(calls)}")
+        if turn.get("content") in (None, "", []):
+            return {**turn, "content": ""}
+    return {**turn, "content": _text(row, f"{field}.content", turn.get("content"))}
+
+
+def _tools(row: Row) -> tuple[dict[str, Any], ...]:
+    tools = row.value.get("tools") or []
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        _refuse(row, f"`tools` must be a list of objects, got {_named(tools)}")
+    return tuple(tools)
+
+
+def _named(value: Any) -> str:
+    """*value* for a message: short, and in JSON's words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, list):
+        return f"a list of {len(value)}" if value else "an empty list"
+    if isinstance(value, dict):
+        return "an object"
+    return repr(value)[:40]

@@ -1,0 +1,82 @@
+"""What prepared data was made from: the sources, and the key that names the result.
+
+Content counts, not location: a renamed or touched file has the same key, one changed byte another.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import xxhash
+from attrs import frozen
+
+from llamahome_core import ChatCodec, Context, DataSource, Example, Objective
+
+PREPARE_VERSION = 1
+"""Raise it when the same inputs give other documents than before."""
+
+
+@frozen
+class Source:
+    """A data source of the recipe.
+
+    Attributes:
+        reader: What reads it.
+        digest: Hash of its content when the work began.
+        held_out: Whether all of its rows are for evaluation.
+    """
+
+    reader: DataSource
+    digest: str
+    held_out: bool
+
+
+def open_sources(context: Context) -> list[Source]:
+    """The recipe's data sources, built and hashed.
+
+    Raises:
+        DataError: One cannot be read.
+    """
+    sources = []
+    for selection in context.recipe.data:
+        context.stop.check()
+        reader: DataSource = selection.component.build(selection.config, context)
+        sources.append(Source(reader, reader.digest(), selection.role == "evaluate"))
+    return sources
+
+
+def describe(
+    context: Context, sources: list[Source], objective: Objective, codec: ChatCodec
+) -> dict[str, Any]:
+    """All that decides what the documents are, as JSON values; kept beside them."""
+    recipe = context.recipe
+    return {
+        "version": PREPARE_VERSION,
+        "data": [
+            [s.digest, "evaluate" if s.held_out else "train", selection.plugin, selection.name]
+            for s, selection in zip(sources, recipe.data, strict=True)
+        ],
+        "codec": codec.digest,
+        "objective": objective.identity,
+        "max_length": recipe.batch.max_length,
+        "overlong": recipe.batch.overlong,
+        "split": recipe.evaluate.split,
+    }
+
+
+def key(inputs: dict[str, Any]) -> str:
+    """The name of what is made from *inputs*: 32 hexadecimal digits."""
+    return xxhash.xxh3_128_hexdigest(json.dumps(inputs, sort_keys=True).encode())
+
+
+def is_held_out(example: Example, share: float) -> bool:
+    """Whether the split takes *example* for evaluation.
+
+    Only the example's own content decides: it stays on its side when rows are added, and equal
+    rows are never on both sides.
+    """
+    if share == 0:
+        return False
+    content = json.dumps([example.messages, example.text, example.tools], sort_keys=True)
+    return xxhash.xxh3_64_intdigest(content.encode()) < share * 2**64

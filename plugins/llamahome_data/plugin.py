@@ -1,0 +1,31 @@
+"""What the data plugin offers: the source ``jsonl`` and the stage ``prepare``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from llamahome_core import Component, Stage, hookimpl
+from llamahome_data.config import JsonlConfig
+
+
+@hookimpl
+def llamahome_data_sources() -> Iterable[Component]:
+    """Where rows come from."""
+    yield Component(
+        name="jsonl",
+        summary="A JSON Lines file: conversations, prompts with completions, or plain text.",
+        config=JsonlConfig,
+        factory="llamahome_data.jsonl:JsonlSource",
+    )
+
+
+@hookimpl
+def llamahome_stages() -> Iterable[Stage]:
+    """The part of a run that makes tokens of rows."""
+    yield Stage(
+        name="prepare",
+        summary="Turn rows into tokens on disk, once per content and settings.",
+        run="llamahome_data.prepare:prepare",
+        plan="llamahome_data.prepare:plan",
+        after=("fetch",),
+    )

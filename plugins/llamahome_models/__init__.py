@@ -1,0 +1,1 @@
+"""Models: where they come from, conversations as tokens, decoding, published versions."""

@@ -1,0 +1,133 @@
+"""Numbers and foreign text as the terminal shows them: same units everywhere, nothing harmful."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import frozen
+
+# Sequences that terminals obey: CSI, then the ones that carry a string, then the short ones.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+_LONGEST = 4000
+
+
+@frozen(kw_only=True)
+class Symbols:
+    """The signs of the views; each only repeats what a word beside it says."""
+
+    full: str = "━"
+    half: str = "╸"
+    rest: str = "━"
+    down: str = "↓"
+    up: str = "↑"
+    to: str = "→"
+    dot: str = "·"
+    warning: str = "⚠"
+    good: str = "✓"
+    bad: str = "✗"
+    ellipsis: str = "…"
+    thin: str = "\u2009"
+    spark: str = "▁▂▃▄▅▆▇█"
+
+
+UNICODE = Symbols()
+ASCII = Symbols(
+    full="=", half=">", rest="-", down="v", up="^", to="->", dot="|", warning="!",
+    good="+", bad="x", ellipsis="...", thin=" ", spark="_.-=+*%#",
+)  # fmt: skip
+
+
+def symbols_for(encoding: str | None) -> Symbols:
+    """What a stream of *encoding* can show."""
+    unicode = (encoding or "").lower().replace("_", "-") in {"utf-8", "utf8", "utf-16", "utf-32"}
+    return UNICODE if unicode else ASCII
+
+
+def clean(text: Any) -> str:
+    """One line without anything that a terminal would obey: model answers are not trusted.
+
+    Escape sequences, control and format characters (also those that reverse the direction of
+    writing) are dropped; white space of any kind becomes one space.
+    """
+    plain = _ESCAPES.sub("", str(text)[:_LONGEST])
+    kept = (c if c.isspace() or unicodedata.category(c)[0] != "C" else "" for c in plain)
+    return " ".join("".join(kept).split())
+
+
+def count(number: float, symbols: Symbols = UNICODE) -> str:
+    """``1 938``, with a thin space between thousands."""
+    return f"{round(number):,}".replace(",", symbols.thin)
+
+
+def short(number: float, symbols: Symbols = UNICODE) -> str:
+    """``4.92 M`` from a million on, exact below."""
+    for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if number >= limit:
+            return f"{number / limit:.2f} {unit}"
+    return count(number, symbols)
+
+
+def size(number: float) -> str:
+    """Bytes in binary units: ``9.4 MiB``."""
+    value, unit = float(number), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):  # noqa: B007  # used after the loop
+        if abs(value) < 1000 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def seconds(number: float) -> str:
+    """At most two units: ``1.77s``, ``42s``, ``11m 40s``, ``1h 12m``, ``2d 3h``."""
+    if number < 0.095:
+        return f"{number * 1000:.0f}ms"
+    if number < 9.995:
+        return f"{number:.2f}s"
+    whole = round(number)
+    for big, small, name, part in ((86400, 3600, "d", "h"), (3600, 60, "h", "m"), (60, 1, "m", "s")):
+        if whole >= big:
+            rest = whole % big // small
+            return f"{whole // big}{name} {rest}{part}" if rest else f"{whole // big}{name}"
+    return f"{whole}s"
+
+
+def percent(done: float, total: float) -> str:
+    """``34 %``; never 100 before the end."""
+    return f"{int(100 * done / total) if total else 100} %"
+
+
+def loss(number: float | None) -> str:
+    """Three decimals, or that it was not finite."""
+    return "not finite" if number is None else f"{number:.3f}"
+
+
+def perplexity(number: float | None) -> str:
+    """Three figures at least, in powers of ten when it says nothing any more."""
+    if number is None:
+        return "not finite"
+    return f"{number:.1f}" if number < 10_000 else f"{number:.1e}"
+
+
+def sparkline(values: Sequence[float], width: int, symbols: Symbols = UNICODE) -> str:
+    """The course of *values* in at most *width* characters: each shows the mean of a part."""
+    finite = [value for value in values if math.isfinite(value)]
+    width = min(width, len(finite))
+    if width < 2:
+        return ""
+    edges = [round(i * len(finite) / width) for i in range(width + 1)]
+    means = [
+        sum(finite[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)
+    ]
+    low, high = min(means), max(means)
+    top = len(symbols.spark) - 1
+    if high == low:
+        return symbols.spark[0] * width
+    return "".join(symbols.spark[round((m - low) / (high - low) * top)] for m in means)

@@ -1,0 +1,1 @@
+"""The packaged quickstart: a small model learns what LlamaHome is."""
