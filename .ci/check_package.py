@@ -46,14 +46,14 @@ def check_contents(wheel: Path) -> None:
 def check_runs(wheel: Path, folder: Path) -> None:
     """Exit unless the command works where only *wheel* is installed, in *folder*."""
     venv.create(folder, with_pip=True)
-    tools = folder / "bin"
-    constraints = ["-c", str(ROOT / "constraints.txt")]
-    subprocess.run([tools / "pip", "install", "-q", *constraints, wheel], check=True)
+    python, script = str(folder / "bin" / "python"), str(folder / "bin" / "llamahome")
+    install = [python, "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt")]
+    subprocess.run([*install, str(wheel)], check=True)
     shown = ""
     for command in (
-        [tools / "llamahome", "--version"],
-        [tools / "python", "-m", "llamahome_core", "--version"],
-        [tools / "llamahome", "plugins"],
+        [script, "--version"],
+        [python, "-m", "llamahome_core", "--version"],
+        [script, "plugins"],
     ):
         # Run outside the checkout: what answers is the wheel.
         done = subprocess.run(command, check=True, cwd=folder, stdout=subprocess.PIPE, text=True)

@@ -36,10 +36,9 @@ def _finite(fields: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 def encode(kind: str, fields: dict[str, Any]) -> str:
     """One event as a line of JSON, with the schema, the time (UTC, ISO 8601) and the kind."""
     values, bad = _finite(fields)
-    event = {"schema": SCHEMA, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
-    event |= {"t": kind, **values}
-    if bad:
-        event["nonfinite"] = bad
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    event: dict[str, Any] = {"schema": SCHEMA, "time": now}
+    event |= {"t": kind, **values} | ({"nonfinite": bad} if bad else {})
     return json.dumps(event, ensure_ascii=False, allow_nan=False, default=str)
 
 

@@ -152,7 +152,9 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def new_folder(target: Path, metadata: Callable[[], dict[str, Any]] | None = None) -> Iterator[Path]:
+def new_folder(
+    target: Path, metadata: Callable[[], dict[str, Any]] | None = None
+) -> Iterator[Path]:
     """Fill a folder that appears as *target*, complete and durable, when the block ends.
 
     On any error nothing appears. The files are hashed and synced, then the manifest is written,

@@ -44,7 +44,7 @@ class Kernel:
         user_file: The user's settings file; the platform's place if not given.
     """
 
-    def __init__(  # noqa: PLR0913  # each is one thing that an embedding program may replace
+    def __init__(  # each is one thing that an embedding program may replace
         self,
         plugins: Iterable[Plugin] | None = None,
         *,
@@ -154,7 +154,7 @@ class Kernel:
 
     # --- Runs -----------------------------------------------------------------------------------
 
-    def run(  # noqa: PLR0913  # all but the first are optional, and each is documented
+    def run(  # all but the first are optional, and each is documented
         self,
         recipe: str | Path | Mapping[str, Any] | Plan,
         *,

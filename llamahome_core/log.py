@@ -39,7 +39,7 @@ def logger(name: str | None = None) -> Any:
 def _formatter(*, json: bool, color: bool) -> logging.Formatter:
     import structlog
 
-    foreign = [
+    foreign: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -49,12 +49,10 @@ def _formatter(*, json: bool, color: bool) -> logging.Formatter:
         if json
         else structlog.dev.ConsoleRenderer(colors=color, pad_event_to=0)
     )
-    chain = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    chain: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if json:
         chain.append(structlog.processors.format_exc_info)
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=foreign, processors=[*chain, last]
-    )
+    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=[*chain, last])
 
 
 def level(verbosity: int) -> int:

@@ -43,7 +43,6 @@ class MonitorContext:
     directory: Path
 
 
-
 @define
 class Tail:
     """Reads the whole lines that were appended to a file since the last time.
@@ -117,7 +116,7 @@ class _Follower:
     def _guard(self, call: Callable[..., Any], *arguments: Any) -> bool:
         try:
             call(*arguments)
-        except (Exception, SystemExit):
+        except (Exception, SystemExit):  # noqa: BLE001  # whatever it raises harms it alone
             self._in_a_row += 1
             self._failed(traceback.format_exc())
             return False
@@ -143,15 +142,16 @@ def _note(log: Path, text: str) -> None:
         file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text.rstrip()}\n")
 
 
-def _read_order() -> dict[str, Any]:
+def _read_order() -> tuple[dict[str, Any], bool]:
+    """What to build, and whether the run is over already."""
     data = b""
-    while not data.endswith(b"\n"):
+    while b"\n" not in data:
         chunk = os.read(0, 65536)
         if not chunk:
             raise EOFError("the run went away before it said what to do")
         data += chunk
-    order: dict[str, Any] = json.loads(data)
-    return order
+    line, _, rest = data.partition(b"\n")
+    return json.loads(line), bool(rest)
 
 
 def _watch(gone: threading.Event) -> None:
@@ -176,13 +176,15 @@ def _main() -> int:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     os.nice(_NICENESS)
-    order = _read_order()
+    order, over = _read_order()
     gone = threading.Event()
+    if over:
+        gone.set()
     threading.Thread(target=_watch, args=[gone], daemon=True).start()
     log = Path(order["log"])
     try:
         monitor = _build(order)
-    except (Exception, SystemExit):
+    except (Exception, SystemExit):  # noqa: BLE001  # told in the log
         _note(log, traceback.format_exc())
         return DISABLED
     start = 0 if getattr(monitor, "whole_run", False) else order["offset"]

@@ -1,7 +1,7 @@
 """Runs each monitor in a process of its own, where it can neither slow a run nor break it.
 
-The run starts ``python -m llamahome_core.monitor_process`` for each monitor, tells it in one line of
-JSON what to build, and keeps the pipe open: when it closes, the run has gone or wants no more.
+The run starts ``python -m llamahome_core.monitor_process`` for each monitor, tells it in one line
+of JSON what to build, and keeps the pipe open: when it closes, the run has gone or wants no more.
 The child follows ``events.jsonl`` by byte offset; nothing ever flows back to the run.
 
 Besides the methods of :class:`~llamahome_core.Monitor`, a monitor may have two things:
@@ -42,7 +42,6 @@ class Log(Protocol):
 
     def warning(self, event: str, /) -> Any:
         """Log *event*."""
-
 
 
 @define
@@ -107,7 +106,8 @@ class Monitors:
             try:
                 self._children.append(self._spawn(name, selection))
             except Exception as error:  # noqa: BLE001  # a monitor never stops a run
-                self.log.warning(f"monitor {name!r} could not be started: {error}")
+                message = f"monitor {name!r} could not be started: {error}"
+                self.log.warning(message)
 
     def close(self, timeout: float = 10.0) -> None:
         """Let the monitors read to the end and wait for them; kill those that take longer.
@@ -122,7 +122,8 @@ class Monitors:
                 child.let_go()
             for child in children:
                 if trouble := child.reap(deadline):
-                    self.log.warning(f"monitor {child.name!r} {trouble}; see {child.log}")
+                    message = f"monitor {child.name!r} {trouble}; see {child.log}"
+                    self.log.warning(message)
         finally:
             for child in children:
                 child.kill()
@@ -161,7 +162,7 @@ def _popen(log: Path, *, terminal: bool) -> subprocess.Popen[bytes]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with log.open("ab") as output:
-            return subprocess.Popen(  # noqa: S603  # our own module
+            return subprocess.Popen(
                 # -P: the working directory is searched only where this process searches it.
                 [sys.executable, "-P", "-m", "llamahome_core.monitor_process"],
                 stdin=subprocess.PIPE,

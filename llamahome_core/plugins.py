@@ -14,6 +14,14 @@ from llamahome_core.errors import BrokenPluginError
 T = TypeVar("T")
 
 
+def _checked(items: Iterable[T], record: type[T], hook: str) -> list[T]:
+    found = list(items)
+    for item in found:
+        if not isinstance(item, record):
+            raise TypeError(f"{hook} must yield {record.__name__}, not {item!r}")
+    return found
+
+
 class Plugins:
     """The plugins of one kernel; nothing is global, so kernels live side by side."""
 
@@ -76,10 +84,7 @@ class Plugins:
         active = self.active
         for name, call in sorted(self._implementations(hook)):
             try:
-                items = list(call())
-                for item in items:
-                    if not isinstance(item, record):
-                        raise TypeError(f"{hook} must yield {record.__name__}, not {item!r}")
+                items = _checked(call(), record, hook)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
                 self._set_aside(active[name], error)
             else:

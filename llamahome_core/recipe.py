@@ -47,7 +47,7 @@ class Batch:
 class Train:
     """How long and how precisely to train."""
 
-    epochs: float | None = field(default=None, validator=optional_positive)
+    epochs: float | None = field(default=None, validator=validators.optional(validators.gt(0.0)))
     """Passes over the data. 1 if no length is set."""
     steps: int | None = field(default=None, validator=optional_positive)
     """Optimizer steps, instead of epochs."""
@@ -55,8 +55,8 @@ class Train:
     """Tokens to process, instead of epochs."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Number format of the matrix products; weights and optimizer state stay in fp32."""
-    clip: float | None = field(default=1.0, validator=optional_positive)
-    """Largest global gradient norm; larger gradients are scaled down to it."""
+    clip: float = field(default=1.0, validator=validators.ge(0.0))
+    """Largest global gradient norm; larger gradients are scaled down to it. 0 switches it off."""
     log_every: int = field(default=1, validator=positive)
     """Steps between two training records in the events."""
     checkpointing: bool = False
@@ -72,7 +72,7 @@ class Train:
 class Evaluate:
     """When the held-out loss is measured, and on what."""
 
-    split: float = field(default=0.0, validator=[validators.ge(0), validators.lt(1)])
+    split: float = field(default=0.0, validator=[validators.ge(0.0), validators.lt(1.0)])
     """Share of the training rows that is held out; rows are chosen by their content."""
     every: int | None = field(default=None, validator=optional_positive)
     """Steps between evaluations; there is always one before the first step and one at the end."""
@@ -106,9 +106,9 @@ class Checkpoint:
 class Publish:
     """What becomes of the trained model."""
 
-    name: str | None = field(default=None, validator=validators.optional(
-        validators.matches_re(NAME)
-    ))
+    name: str | None = field(
+        default=None, validator=validators.optional(validators.matches_re(NAME))
+    )
     """Name of the model in the registry; the recipe's name if not set."""
     tags: tuple[str, ...] = field(
         default=("latest",),
@@ -119,6 +119,8 @@ class Publish:
     """Publish whole weights, which plain transformers loads."""
     adapter: bool = True
     """Publish the adapter alone, which peft loads; nothing if all weights were trained."""
+    dtype: Literal["base", "float32", "bfloat16", "float16"] = "base"
+    """Number format of the merged weights; `base` is that of the model trained from."""
     enabled: bool = True
     """Whether to publish at all."""
 

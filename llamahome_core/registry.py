@@ -79,9 +79,7 @@ class Catalog:
             AmbiguousNameError: Two plugins do.
         """
         found = [
-            (p, s)
-            for p, s in self._of("llamahome_services", Service)
-            if s.protocol is protocol
+            (p, s) for p, s in self._of("llamahome_services", Service) if s.protocol is protocol
         ]
         if len(found) > 1:
             owners = " and ".join(f"{p.name} ({p.origin})" for p, _ in found)
@@ -105,7 +103,7 @@ class Catalog:
         Raises:
             PluginError: Two stages have one name, or they wait for each other.
         """
-        owned = {}
+        owned: dict[str, tuple[Plugin, Stage]] = {}
         for plugin, stage in self._of("llamahome_stages", Stage):
             if stage.name in owned:
                 other = owned[stage.name][0]

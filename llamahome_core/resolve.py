@@ -120,9 +120,7 @@ class Resolver:
 
     def root(self) -> Root | None:
         """The kernel's own tables."""
-        root, problems = config.structure(
-            self.merged.data, Root, elsewhere=lambda key: _places(key)
-        )
+        root, problems = config.structure(self.merged.data, Root, elsewhere=_places)
         self.problems += problems
         return root
 
@@ -152,9 +150,7 @@ class Resolver:
             message, path = f"this {kind.title} has no `use`", at
         else:
             message, path = f"`use` must be text, got {use!r}", (*at, "use")
-        self.problems.append(
-            Problem("C103", message, path, fix=f"choose one: {', '.join(known)}")
-        )
+        self.problems.append(Problem("C103", message, path, fix=f"choose one: {', '.join(known)}"))
 
     def _bind(
         self, kind: Kind, use: str, settings: Table, at: config.Path, role: Any
@@ -168,6 +164,7 @@ class Resolver:
         except LlamaHomeError as error:
             self._unknown((*at, "use"), error)
             return None
+        found: Any
         found, problems = config.structure(settings, component.config, at=at)
         self.problems += problems
         if found is None:
@@ -258,9 +255,7 @@ class Resolver:
         self.problems.append(Problem("C103", "there is no [[data]]", ("data",), "key", fix))
 
 
-def resolve(
-    catalog: Catalog, merged: Merged, document: Document | None, folder: Path | None = None
-) -> Plan:
+def resolve(catalog: Catalog, merged: Merged, document: Document | None) -> Plan:
     """Validate *merged* and bind it to components.
 
     Raises:
@@ -304,9 +299,10 @@ def check_required(required: Iterable[str]) -> None:
 
         try:
             requirement = Requirement(text)
-            installed = version(requirement.name)
         except InvalidRequirement as error:
             raise RequirementError(f"required: {text!r} is no requirement: {error}") from None
+        try:
+            installed = version(requirement.name)
         except PackageNotFoundError:
             raise RequirementError(
                 f"required: {requirement.name} is not installed", hint=f"pip install '{text}'"
@@ -387,9 +383,7 @@ def _resolved(recipe: Recipe, root: Root) -> Table:
     table["data"] = [
         {"use": s.name, "role": s.role, **config.unstructure(s.config)} for s in recipe.data
     ]
-    table["monitor"] = [
-        {"use": s.name, **config.unstructure(s.config)} for s in recipe.monitors
-    ]
+    table["monitor"] = [{"use": s.name, **config.unstructure(s.config)} for s in recipe.monitors]
     return table
 
 

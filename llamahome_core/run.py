@@ -151,9 +151,7 @@ class Execution:
             run.events.emit("stage", stage=stage.name, status="finished", seconds=seconds)
         trained = run.context.find(Trained)
         metrics = dict(trained.metrics) if trained else {}
-        return Outcome(
-            status="finished", version=run.context.find(Version), metrics=metrics
-        )
+        return Outcome(status="finished", version=run.context.find(Version), metrics=metrics)
 
 
 def carry_out(run: Run) -> Outcome:

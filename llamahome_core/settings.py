@@ -10,9 +10,9 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from llamahome_core import config
+from llamahome_core.components import Defaults
 from llamahome_core.config import ConfigError, Document, Merged, Problem
 from llamahome_core.discovery import Plugin
-from llamahome_core.components import Defaults
 from llamahome_core.workspace import Workspace
 
 SUFFIXES = (".toml", ".yaml", ".yml", ".json")

@@ -25,9 +25,7 @@ class Workspace:
     root: Path
 
     @classmethod
-    def find(
-        cls, start: Path | None = None, environ: Mapping[str, str] | None = None
-    ) -> Workspace:
+    def find(cls, start: Path | None = None, environ: Mapping[str, str] | None = None) -> Workspace:
         """The workspace of *start* (the working directory if not given); creates nothing.
 
         Raises:

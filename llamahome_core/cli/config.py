@@ -27,17 +27,18 @@ def config() -> None:
 def show(
     state: State,
     recipe: str | None,
-    origin: bool,  # noqa: FBT001
+    origin: bool,
     assignments: tuple[str, ...],
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,
 ) -> None:
     """Show every setting that is set, of RECIPE too if it is given; defaults are in `show`."""
     merged = state.kernel.settings(recipe, assignments)
     rows = show_origins(merged)
     if as_json:
-        print_json("config", settings=[
-            {"key": row.key, "value": row.value, "origin": row.origin} for row in rows
-        ])
+        print_json(
+            "config",
+            settings=[{"key": row.key, "value": row.value, "origin": row.origin} for row in rows],
+        )
     elif origin:
         table(("KEY", "VALUE", "ORIGIN"), [(r.key, r.value, r.origin) for r in rows])
     else:

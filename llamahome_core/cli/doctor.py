@@ -23,14 +23,18 @@ SYMBOLS = {"ok": "ok", "info": "--", "warning": "!!", "problem": "XX"}
 @click.command()
 @as_json
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001
+def doctor(ctx: click.Context, as_json: bool) -> None:
     """Check this machine, the workspace and the plugins. Exit code 3 if there is a problem."""
     kernel = ctx.ensure_object(State).kernel
     findings = [*_own(kernel), *_of_plugins(kernel)]
     if as_json:
-        print_json("doctor", findings=[
-            {"check": check, "status": status, "message": text} for check, status, text in findings
-        ])
+        print_json(
+            "doctor",
+            findings=[
+                {"check": check, "status": status, "message": text}
+                for check, status, text in findings
+            ],
+        )
     else:
         for check, status, text in findings:
             click.echo(f"{SYMBOLS[status]}  {check:<12}{text}")
@@ -59,8 +63,10 @@ def _own(kernel: Kernel) -> Iterator[Finding]:
 def _workspace(root: Path) -> Iterator[Finding]:
     nearest = next(path for path in (root, *root.parents) if path.exists())
     free = shutil.disk_usage(nearest).free / 2**30
-    yield "workspace", "ok" if root.exists() else "info", f"{root}" + (
-        "" if root.exists() else " (made by the first run)"
+    yield (
+        "workspace",
+        "ok" if root.exists() else "info",
+        f"{root}" + ("" if root.exists() else " (made by the first run)"),
     )
     if not os.access(nearest, os.W_OK):
         yield "disk", "problem", f"{nearest} cannot be written"

@@ -25,7 +25,7 @@ def pages() -> dict[str, tuple[str, str]]:
 @click.command()
 @click.argument("code", required=False)
 @as_json
-def explain(code: str | None, as_json: bool) -> None:  # noqa: FBT001
+def explain(code: str | None, as_json: bool) -> None:
     """Explain an error CODE such as C101; without one, list all."""
     known = pages()
     if code is None:

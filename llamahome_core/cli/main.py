@@ -98,7 +98,7 @@ class Group(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         from importlib.metadata import version
 
@@ -121,14 +121,15 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # no
 @click.pass_context
 def llamahome(  # noqa: PLR0913  # one for each option
     ctx: click.Context,
+    *,
     words: tuple[str, ...],
     verbose: int,
     quiet: int,
     color: str,
     log_format: str,
-    strict: bool,  # noqa: FBT001
+    strict: bool,
 ) -> None:
-    """Train, version and deploy open language models; every part is a plugin.
+    r"""Train, version and deploy open language models; every part is a plugin.
 
     \b
     llamahome run quickstart       fine-tune a small model, see it learn

@@ -24,7 +24,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON to st
 @assignments
 @as_json
 @click.pass_obj
-def plan(state: State, recipe: str, assignments: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
+def plan(state: State, recipe: str, assignments: tuple[str, ...], as_json: bool) -> None:
     """Show what RECIPE would do: components, data, steps. Loads no weights."""
     kernel = state.kernel
     made = kernel.plan(recipe, assignments=assignments)
@@ -72,18 +72,14 @@ def check(
     state: State,
     recipes: tuple[str, ...],
     assignments: tuple[str, ...],
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,
 ) -> None:
     """Check RECIPES, or only the settings; loads and writes nothing. Exit code 2 if wrong."""
-    errors: dict[str, LlamaHomeError] = {}
-    for recipe in recipes or (None,):
-        try:
-            if recipe is None:
-                state.kernel.context()
-            else:
-                state.kernel.plan(recipe, assignments=assignments)
-        except LlamaHomeError as error:
-            errors[recipe or "settings"] = error
+    errors = {
+        name: error
+        for name in recipes or ("settings",)
+        if (error := _error_of(state, name if recipes else None, assignments))
+    }
     if as_json:
         print_json("check", ok=not errors, problems=[p for e in errors.values() for p in _json(e)])
     else:
@@ -94,6 +90,20 @@ def check(
                 say(f"{name}: ok")
     if errors:
         click.get_current_context().exit(max(e.exit_code for e in errors.values()))
+
+
+def _error_of(
+    state: State, recipe: str | None, assignments: tuple[str, ...]
+) -> LlamaHomeError | None:
+    """What is wrong with *recipe*, or with the settings alone."""
+    try:
+        if recipe is None:
+            state.kernel.context()
+        else:
+            state.kernel.plan(recipe, assignments=assignments)
+    except LlamaHomeError as error:
+        return error
+    return None
 
 
 def _json(error: LlamaHomeError) -> list[dict[str, Any]]:

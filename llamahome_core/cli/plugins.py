@@ -19,7 +19,7 @@ from llamahome_core.kernel import Kernel
 @click.group(invoke_without_command=True)
 @as_json
 @click.pass_context
-def plugins(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001
+def plugins(ctx: click.Context, as_json: bool) -> None:
     """List installed plugins, check one."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_plugins, as_json=as_json)
@@ -28,14 +28,14 @@ def plugins(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001
 @plugins.command("list")
 @as_json
 @click.pass_obj
-def list_plugins(state: State, as_json: bool) -> None:  # noqa: FBT001
+def list_plugins(state: State, as_json: bool) -> None:
     """List installed plugins with what became of each, and what is unavailable and why."""
     kernel = state.kernel
     offers = _offers(kernel)
     if as_json:
         print_json("plugins", plugins=[_record(p, offers.get(p.name, [])) for p in _all(kernel)])
         return
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for plugin in _all(kernel):
         rows.append((plugin.name, plugin.status, plugin.origin, _about(plugin, offers)))
         rows += [
@@ -91,7 +91,7 @@ def _record(plugin: Plugin, offers: list[dict[str, Any]]) -> dict[str, Any]:
 @click.argument("name")
 @as_json
 @click.pass_context
-def check_plugin(ctx: click.Context, name: str, as_json: bool) -> None:  # noqa: FBT001
+def check_plugin(ctx: click.Context, name: str, as_json: bool) -> None:
     """Load the plugin NAME, its factories too; exit code 1 and the traceback if it is broken."""
     kernel = ctx.ensure_object(State).kernel
     offers = _offers(kernel)

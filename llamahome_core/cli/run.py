@@ -33,13 +33,13 @@ PROGRESS = ("auto", "live", "plain", "none")
 @assignments
 @as_json
 @click.pass_obj
-def run(  # noqa: PLR0913  # one for each option
+def run(  # one for each option
     state: State,
     recipe: str | None,
     resume: str | None,
     progress: str,
     assignments: tuple[str, ...],
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,
 ) -> None:
     """Run RECIPE: a file, or the name of a packaged recipe such as `quickstart`.
 

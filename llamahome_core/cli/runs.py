@@ -24,15 +24,22 @@ def runs() -> None:
 @runs.command("list")
 @as_json
 @click.pass_obj
-def list_runs(state: State, as_json: bool) -> None:  # noqa: FBT001
+def list_runs(state: State, as_json: bool) -> None:
     """List the runs of this workspace, the oldest first."""
     found = [describe(path) for path in all_directories(state.kernel.workspace.runs)]
     if as_json:
         print_json("runs", runs=[_plain(info) for info in found])
         return
     rows = [
-        (i.name, i.state, _of(i.step, i.steps), _loss(i.loss), _loss(i.evaluation),
-         i.published or "-", (i.started or "-")[:19])
+        (
+            i.name,
+            i.state,
+            _of(i.step, i.steps),
+            _loss(i.loss),
+            _loss(i.evaluation),
+            i.published or "-",
+            (i.started or "-")[:19],
+        )
         for i in found
     ]
     table(("RUN", "STATE", "STEP", "LOSS", "EVAL", "PUBLISHED", "STARTED"), rows)
@@ -42,7 +49,7 @@ def list_runs(state: State, as_json: bool) -> None:  # noqa: FBT001
 @click.argument("name")
 @as_json
 @click.pass_obj
-def show_run(state: State, name: str, as_json: bool) -> None:  # noqa: FBT001
+def show_run(state: State, name: str, as_json: bool) -> None:
     """Show the run NAME (a prefix, or @last): how it went and where its files are."""
     directory = find_directory(state.kernel.workspace.runs, name)
     info = describe(directory)
@@ -77,7 +84,7 @@ def _history(events: list[dict[str, Any]]) -> None:
 @click.option("--events", is_flag=True, help="The events instead of the log.")
 @as_json
 @click.pass_obj
-def logs(state: State, name: str, events: bool, as_json: bool) -> None:  # noqa: FBT001
+def logs(state: State, name: str, events: bool, as_json: bool) -> None:
     """Print the log of the run NAME, or its events; --json prints the lines as they are."""
     directory = find_directory(state.kernel.workspace.runs, name)
     path = directory / ("events.jsonl" if events else "log/run.log")

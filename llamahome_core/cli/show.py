@@ -18,25 +18,36 @@ KINDS = {kind.title.replace(" ", "-"): kind for kind in Kind}
 @click.argument("name", required=False)
 @as_json
 @click.pass_obj
-def show(state: State, kind: str, name: str | None, as_json: bool) -> None:  # noqa: FBT001
+def show(state: State, kind: str, name: str | None, as_json: bool) -> None:
     """List the components of KIND, or describe the one called NAME with all its settings."""
     catalog, wanted = state.kernel.catalog, KINDS[kind]
     if name is None:
         owned = catalog.components(wanted)
         if as_json:
-            print_json("components", kind=kind, components=[
-                {"name": c.name, "plugin": p.name, "origin": p.origin, "summary": c.summary}
-                for p, c in owned
-            ])
+            print_json(
+                "components",
+                kind=kind,
+                components=[
+                    {"name": c.name, "plugin": p.name, "origin": p.origin, "summary": c.summary}
+                    for p, c in owned
+                ],
+            )
             return
         table(("NAME", "PLUGIN", "ABOUT"), [(c.name, p.name, c.summary) for p, c in owned])
         return
     plugin, component = catalog.find(wanted, name)
     settings = describe(component.config)
     if as_json:
-        print_json("component", kind=kind, name=component.name, plugin=plugin.name,
-                   origin=plugin.origin, summary=component.summary, missing=component.missing(),
-                   settings=[_record(setting) for setting in settings])
+        print_json(
+            "component",
+            kind=kind,
+            name=component.name,
+            plugin=plugin.name,
+            origin=plugin.origin,
+            summary=component.summary,
+            missing=component.missing(),
+            settings=[_record(setting) for setting in settings],
+        )
         return
     click.echo(f"{component.name} ({kind}, from {plugin.name}, {plugin.origin})")
     click.echo(f"  {component.summary}")

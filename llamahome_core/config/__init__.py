@@ -1,7 +1,7 @@
 """Configuration: layers of TOML, YAML, JSON and environment, merged and structured strictly.
 
-Read documents, weakest layer first, `merge` them, `structure` the tables into config classes, and show what is
-wrong with `render`::
+Read documents, weakest layer first, `merge` them, `structure` the tables into config classes, and
+show what is wrong with `render`::
 
     merged = merge([read("settings.toml", "project"), *overrides(["train.steps=100"])])
     train, problems = structure(merged.data["train"], Train, at=("train",))
@@ -19,9 +19,9 @@ from llamahome_core.config.origins import SettingOrigin, origin_text, show_origi
 from llamahome_core.config.overrides import overrides, parse_value, runtime
 from llamahome_core.config.problems import CODES, ConfigError, Problem, path_text, to_json
 from llamahome_core.config.reader import display, read, read_dotenv
+from llamahome_core.config.redaction import is_secret
 from llamahome_core.config.render import render
 from llamahome_core.config.schema import json_schema
-from llamahome_core.config.secrets import is_secret
 from llamahome_core.config.structure import structure, unstructure
 
 __all__ = [

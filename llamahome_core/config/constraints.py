@@ -1,7 +1,7 @@
 """Says in words what attrs' validators ask for, and which of them a value breaks.
 
-attrs' own messages name the attribute in quotes and the comparison in signs; the classes of its validators are
-private, so they are known here by name, and one that is not known speaks for itself.
+attrs' own messages name the attribute in quotes and the comparison in signs. The classes of its
+validators are private, so they are known here by name, and one that is not known speaks for itself.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
+_SHOWN = 60
 _OPS = {">": "greater than", ">=": "at least", "<": "less than", "<=": "at most"}
 _SCHEMA_OPS = {
     ">": "exclusiveMinimum",
@@ -87,7 +88,9 @@ def _message(validator: Any, name: str, value: Any, error: Exception) -> str:
 def _got(value: Any) -> str:
     if isinstance(value, str):
         return (
-            json.dumps(value, ensure_ascii=False) if len(value) < 60 else f"{len(value)} characters"
+            json.dumps(value, ensure_ascii=False)
+            if len(value) <= _SHOWN
+            else f"{len(value)} characters"
         )
     if isinstance(value, list | tuple | dict):
         return f"{len(value)} {'element' if len(value) == 1 else 'elements'}"

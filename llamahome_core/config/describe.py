@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
+import itertools
 from typing import Any
 
 import attrs
 from attrs import frozen
 
-from llamahome_core.config import constraints, types
+from llamahome_core.config import constraints, kinds
 from llamahome_core.config.structure import unstructure
 
 
@@ -44,17 +44,17 @@ def describe(cls: type[Any]) -> list[Setting]:
         TypeError: A field has a type that no setting can have; its author's mistake.
     """
     helps = field_docs(cls)
-    return [_setting(field, helps.get(field.name, "")) for field in types.fields(cls)]
+    return [_setting(field, helps.get(field.name, "")) for field in kinds.fields(cls)]
 
 
 def _setting(field: attrs.Attribute[Any], text: str) -> Setting:
     asked = list(constraints.constraints(field.validator))
-    arms = types.arms(field.type or Any)
-    allowed = tuple(choice for arm in arms for choice in types.choices(arm))
+    arms = kinds.arms(field.type or Any)
+    allowed = tuple(choice for arm in arms for choice in kinds.choices(arm))
     inner = table_class(field.type)
     return Setting(
         name=field.name,
-        type=types.name(field.type or Any),
+        type=kinds.name(field.type or Any),
         required=field.default is attrs.NOTHING,
         default=default(field),
         help=text,
@@ -66,11 +66,11 @@ def _setting(field: attrs.Attribute[Any], text: str) -> Setting:
 
 def table_class(type_: Any) -> type[Any] | None:
     """The config class that *type_* is, may be, or is a list of."""
-    for arm in types.arms(type_ or Any):
+    for arm in kinds.arms(type_ or Any):
         if attrs.has(arm):
             found: type[Any] = arm
             return found
-        if (collection := types.element(arm)) is not None:
+        if (collection := kinds.element(arm)) is not None:
             return table_class(collection[1])
     return None
 
@@ -86,7 +86,6 @@ def default(field: attrs.Attribute[Any]) -> Any:
     return None if value.takes_self else unstructure(factory())
 
 
-@functools.cache
 def field_docs(cls: type[Any]) -> dict[str, str]:
     """The docstring under each field of *cls* and of the classes it inherits from.
 
@@ -109,7 +108,7 @@ def _own_docs(cls: type[Any]) -> dict[str, str]:
         return {}
     body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
     texts = {}
-    for node, after in zip(body, body[1:], strict=False):
+    for node, after in itertools.pairwise(body):
         if (
             isinstance(node, ast.AnnAssign)
             and isinstance(node.target, ast.Name)

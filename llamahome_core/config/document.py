@@ -63,7 +63,7 @@ def nest(path: Path, value: Any) -> dict[Any, Any]:
 
 
 class Lines:
-    """Turns offsets into a text to lines and columns. Only ``\\n`` ends a line."""
+    """Turns offsets into a text to lines and columns. Only a line feed ends a line."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -97,7 +97,7 @@ class Document:
         layer: Which layer it belongs to, one of `LAYERS`.
         name: What people call it: a file name, ``environment variable …`` or ``--set …``.
         path: The file, if it is one.
-        text: What was read, with ``\\n`` line ends.
+        text: What was read, with line feeds for line ends.
         data: Plain values. In a document made by `environment` or `overrides` an integer key stands
             for an element of the list below it.
         marks: Where each key and value stands in *text*; tables and lists included.

@@ -1,6 +1,7 @@
 """Settings from environment variables and from ``.env`` files.
 
-``LLAMAHOME_TRAIN__STEPS=100`` sets ``train.steps``; ``LLAMAHOME_DATA__0__PATH`` edits the first ``[[data]]``.
+``LLAMAHOME_TRAIN__STEPS=100`` sets ``train.steps``, and ``LLAMAHOME_DATA__0__PATH`` edits the first
+``[[data]]``.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def environment(
     Raises:
         ConfigError: C111 for each variable whose name is no setting's.
     """
-    documents, problems = [], []
+    documents: list[Document] = []
+    problems: list[Problem] = []
     for name in sorted(_settings(environ, reserved)):
         text = f"{name}={environ[name]}"
         lines = Lines(text)
@@ -85,8 +87,8 @@ class Variable:
 def parse_dotenv(text: str, *, name: str, path: pathlib.Path | None = None) -> list[Variable]:
     """All variables of a ``.env`` file, also those that are no settings.
 
-    Lines are ``KEY=VALUE`` or ``export KEY=VALUE``. Single quotes keep everything, double quotes read
-    ``\\n``, ``\\t``, ``\\"`` and ``\\\\``, and ``$NAME`` is not expanded.
+    Lines are ``KEY=VALUE`` or ``export KEY=VALUE``. Single quotes keep everything, double quotes
+    read backslash escapes for line feed, tab, quote and backslash, and ``$NAME`` is not expanded.
 
     Raises:
         ConfigError: C107 for each line that cannot be read, C108 for a name that is set twice.
@@ -170,7 +172,8 @@ def dotenv(
     Raises:
         ConfigError: C111 for each variable whose name is no setting's.
     """
-    documents, problems = [], []
+    documents: list[Document] = []
+    problems: list[Problem] = []
     names = _settings([variable.name for variable in variables], reserved)
     for variable in (variable for variable in variables if variable.name in names):
         document = Document("dotenv", name, path, text, {}, {})

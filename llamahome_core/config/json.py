@@ -1,7 +1,8 @@
 """Reads JSON to plain values and remembers where each key and value stands.
 
-The standard library's reader keeps no positions, takes the last of two equal keys in silence and reads NaN.
-"""  # noqa: A005  # named for the format, like its neighbours; always imported by its full name
+The standard library's reader keeps no positions, takes the last of two equal keys in silence and
+reads NaN.
+"""
 
 from __future__ import annotations
 
@@ -209,7 +210,7 @@ class _Scanner:
         try:
             return float(raw) if match[1] or match[2] else int(raw)
         except ValueError:  # more digits than Python converts
-            self._refuse("this number has too many digits", start, self.offset)
+            return self._refuse("this number has too many digits", start, self.offset)
 
     def _word(self) -> bool | None:
         self._check_quotes()
@@ -231,7 +232,7 @@ class _Scanner:
             fix = f"write {word.lstrip('+').replace('.', '0.', 1)}"
             self._refuse(f"`{word}` is not a number", *match.span(), fix)
         fix = f"put it in quotes: {json.dumps(word, ensure_ascii=False)}"
-        self._refuse(f"the text `{word}` needs quotes", *match.span(), fix)
+        return self._refuse(f"the text `{word}` needs quotes", *match.span(), fix)
 
     def _check_quotes(self) -> None:
         if self._peek() == "'":

@@ -19,7 +19,7 @@ class Merged:
     Attributes:
         data: Plain values.
         origins: Where each value, list and table comes from.
-        problems: C110 where layers contradict each other, C111 where an override fits nothing below it.
+        problems: C110 where layers contradict each other, C111 where one edits no element.
     """
 
     data: dict[str, Any]
@@ -49,9 +49,10 @@ class Merged:
 def merge(documents: Iterable[Document]) -> Merged:
     """Merge *documents*, weakest first.
 
-    Tables merge key by key; lists and everything else replace. A table that names another ``use`` than the
-    one below drops that one's keys: a component's settings mean nothing to another component. An integer key
-    of an override edits that element of the list below it, and the next one after the last appends.
+    Tables merge key by key; lists and everything else replace. A table that names another ``use``
+    than the one below drops that one's keys: a component's settings mean nothing to another. An
+    integer key of an override edits that element of the list below it, and the next one after the
+    last appends.
     """
     merger = _Merger()
     for document in documents:

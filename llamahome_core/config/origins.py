@@ -1,4 +1,4 @@
-"""Lists every setting with its value and where it comes from: ``llamahome config show --origin``."""
+"""Lists every setting with its value and its origin: ``llamahome config show --origin``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import frozen
 from llamahome_core.config.document import Origin, Path
 from llamahome_core.config.layers import Merged
 from llamahome_core.config.problems import path_text
-from llamahome_core.config.secrets import HIDDEN, cover, is_secret
+from llamahome_core.config.redaction import HIDDEN, cover, is_secret
 
 
 @frozen
@@ -21,7 +21,7 @@ class SettingOrigin:
     Attributes:
         key: ``train.steps``.
         value: The plain value; secrets are covered.
-        origin: ``project .config/llamahome.toml:7:8 (over user ~/.config/llamahome/config.toml:4:9)``.
+        origin: ``project .config/llamahome.toml:7:8 (over user ~/config.toml:4:9)``.
     """
 
     key: str

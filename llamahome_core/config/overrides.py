@@ -1,8 +1,8 @@
-"""Settings that are given one at a time: ``--set a.b.c=value``, and parameters of an embedding call."""
+"""Settings from the command line (``--set a.b.c=value``) and from the caller of an embedding."""
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import pathlib
 import re
@@ -34,7 +34,7 @@ def parse_value(text: str) -> Any:
         value = tomlkit.value(stripped).unwrap()
     except TOMLKitError:
         return text
-    return text if isinstance(value, datetime.date | datetime.time) else value
+    return text if isinstance(value, dt.date | dt.time) else value
 
 
 def overrides(assignments: Iterable[str]) -> list[Document]:
@@ -43,7 +43,8 @@ def overrides(assignments: Iterable[str]) -> list[Document]:
     Raises:
         ConfigError: C111 for each that is no ``key=value``.
     """
-    documents, problems = [], []
+    documents: list[Document] = []
+    problems: list[Problem] = []
     for assignment in assignments:
         try:
             documents.append(_override(assignment))
@@ -87,7 +88,9 @@ def _parse_key(document: Document, lines: Lines) -> tuple[Path, int]:
         message = (
             "the name of a setting is expected here" if at_part else "this is no name of a setting"
         )
-        fix = "write --set table.key=value; put a name with other signs than letters, digits, _ and - in quotes"
+        fix = (
+            "write --set table.key=value, and quote a name that has more than letters, digits, _, -"
+        )
         raise ConfigError([problem_in(document, "C111", message, span, fix=fix)])
     return tuple(path), offset
 
@@ -133,7 +136,7 @@ def _plain(value: Any, path: Path, document: Document, problems: list[Problem]) 
         return [_plain(item, (*path, i), document, problems) for i, item in enumerate(value)]
     if isinstance(value, pathlib.PurePath):
         return str(value)
-    if not isinstance(value, str | int | float | datetime.date | datetime.time | None):
+    if not isinstance(value, str | int | float | dt.date | dt.time | None):
         message = f"`{path_text(path)}` cannot be a {type(value).__name__}"
         problems.append(problem_in(document, "C111", message, None, path=path))
     return value

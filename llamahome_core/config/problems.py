@@ -42,7 +42,7 @@ class Problem:
         at: Whether the key or the value is to blame.
         fix: What to do about it.
         origin: Where the setting comes from, once that is known.
-        edit: The value that should stand there instead, as TOML (and JSON and YAML) spell it. `advice`
+        edit: The value that should stand there instead, as TOML, JSON and YAML spell it. `advice`
             appends it to *fix*, in the syntax of the file that is to be edited.
     """
 
@@ -76,7 +76,7 @@ class Problem:
 def _spell(path: Path, edit: str, document: Document | None) -> str:
     syntax = document.syntax if document else "toml"
     key = path[-1] if path else ""
-    if syntax == "env" or syntax == "set":
+    if syntax in {"env", "set"}:
         return _spell_override(path, edit, syntax)
     if not isinstance(key, str):
         return edit
@@ -103,7 +103,7 @@ def path_text(path: Path) -> str:
 
 
 def in_table(path: Path) -> str:
-    """Where a key of the table at *path* is: ``in [adapter]``, ``in `data.0` `` or ``at the top level``."""
+    """Where the table at *path* is: ``in [adapter]``, ``in `data.0` `` or ``at the top level``."""
     if not path:
         return "at the top level"
     if any(isinstance(part, int) for part in path):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from llamahome_core.config.document import Span
 from llamahome_core.config.problems import Problem
-from llamahome_core.config.secrets import cover
+from llamahome_core.config.redaction import cover
 
 _TAB = 4
 _WIDTH = 100

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import enum
 import math
 import pathlib
@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
-from llamahome_core.config import types
+from llamahome_core.config import kinds
 from llamahome_core.errors import suggest
 
 _SHOWN = 60
@@ -40,7 +40,7 @@ def check(value: Any, type_: Any) -> Any:
     """*value* as *type_*, one of the scalars, a choice or a path; `MISSING` if it is none."""
     if type_ is Any:
         return value
-    if allowed := types.choices(type_):
+    if allowed := kinds.choices(type_):
         return _choice(value, type_, allowed)
     if type_ is float:
         return _number(value)
@@ -72,85 +72,85 @@ def describe(value: Any) -> str:
         return "nothing"
     if isinstance(value, str):
         shown = value if len(value) <= _SHOWN else value[:_SHOWN] + "…"
-        return f"the text {types.literal(shown)}"
+        return f"the text {kinds.literal(shown)}"
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list | tuple):
         return "a list"
-    if isinstance(value, datetime.date | datetime.time):
+    if isinstance(value, dt.date | dt.time):
         return f"the date or time {value}"
-    return types.literal(value)
+    return kinds.literal(value)
 
 
 def explain(value: Any, type_: Any) -> Wrong:
     """Why *value* is not of *type_*, which may be a union."""
-    arms = [arm for arm in types.arms(type_) if arm is not type(None)]
+    arms = [arm for arm in kinds.arms(type_) if arm is not type(None)]
     if isinstance(value, float) and float in arms and not math.isfinite(value):
         return Wrong(f" must be a finite number, got {value}", code="C104")
     if type(value) is int and float in arms:
         return Wrong(" must be a number, got one that is too large", code="C104")
-    allowed = [option for arm in arms for option in types.choices(arm)]
+    allowed = [option for arm in arms for option in kinds.choices(arm)]
     if allowed and isinstance(value, str) and any(isinstance(option, str) for option in allowed):
         return _unknown_choice(value, type_, allowed)
     if allowed and len(arms) == 1 and type(value) in {type(option) for option in allowed}:
-        return Wrong(f" must be {types.name(type_)}, got {types.literal(value)}", code="C105")
+        return Wrong(f" must be {kinds.name(type_)}, got {kinds.literal(value)}", code="C105")
     fix, edit = _repair(value, arms, allowed)
-    return Wrong(f" must be {types.name(type_)}, got {describe(value)}", fix, edit)
+    return Wrong(f" must be {kinds.name(type_)}, got {describe(value)}", fix, edit)
 
 
 def _unknown_choice(value: str, type_: Any, allowed: list[Any]) -> Wrong:
     names = [option for option in allowed if isinstance(option, str)]
     close = suggest(value.lower(), names)
-    message = f" must be {types.name(type_)}, got {types.literal(value)}"
+    message = f" must be {kinds.name(type_)}, got {kinds.literal(value)}"
     return Wrong(message, did_you_mean(close, quote=True), code="C105")
 
 
 def did_you_mean(close: list[str], *, quote: bool = False) -> str | None:
-    """``did you mean `rank`?``"""
+    """Ask whether one of *close* was meant; ``None`` if there is none."""
     if not close:
         return None
-    words = [types.literal(name) if quote else f"`{name}`" for name in close]
+    words = [kinds.literal(name) if quote else f"`{name}`" for name in close]
     return f"did you mean {' or '.join(words)}?"
 
 
 def _repair(value: Any, arms: list[Any], allowed: list[Any]) -> tuple[str | None, str | None]:
     """How to mend it, and the value that should stand there."""
-    if found := _repair_single(value, arms):
-        return "put it in brackets", found
     if value is None:
         return "give it a value, or remove the line", None
+    if found := _repair_single(value, arms):
+        return "put it in brackets", found
+    if isinstance(value, list):
+        is_inside = len(value) == 1 and any(check(value[0], arm) is not MISSING for arm in arms)
+        return ("remove the brackets", kinds.literal(value[0])) if is_inside else (None, None)
     if isinstance(value, str):
         return _repair_text(value, arms, allowed)
-    if isinstance(value, list) and len(value) == 1 and check(value[0], arms[0]) is not MISSING:
-        return "remove the brackets", types.literal(value[0])
     textual = str in arms or pathlib.Path in arms
-    if textual and isinstance(value, bool | int | float | datetime.date | datetime.time):
-        return "put it in quotes", types.literal(_spelling(value))
-    if type(value) is float and int in arms:
-        return ("write", str(int(value))) if value.is_integer() else (None, None)
-    return None, None
+    if textual and isinstance(value, bool | int | float | dt.date | dt.time):
+        return "put it in quotes", kinds.literal(_spelling(value))
+    is_whole = type(value) is float and int in arms and value.is_integer()
+    return ("write", str(int(value))) if is_whole else (None, None)
 
 
 def _repair_single(value: Any, arms: list[Any]) -> str | None:
     """*value* as a list, where it is an element of one."""
-    if isinstance(value, dict | list | None):
+    if isinstance(value, dict | list):
         return None
-    for collection, item in filter(None, map(types.element, arms)):
+    for collection, item in filter(None, map(kinds.element, arms)):
         if collection is not dict and any(
-            check(value, arm) is not MISSING for arm in types.arms(item)
+            check(value, arm) is not MISSING for arm in kinds.arms(item)
         ):
-            return f"[{types.literal(value)}]"
+            return f"[{kinds.literal(value)}]"
     return None
 
 
 def _spelling(value: Any) -> str:
-    return types.literal(value) if isinstance(value, bool | int | float) else str(value)
+    return kinds.literal(value) if isinstance(value, bool | int | float) else str(value)
 
 
 def _repair_text(value: str, arms: list[Any], allowed: list[Any]) -> tuple[str | None, str | None]:
     word = value.strip().lower()
     if bool in arms and word in _WORDS:
-        return "remove the quotes" if word in ("true", "false") else "write", types.literal(
+        return "remove the quotes" if word in ("true", "false") else "write", kinds.literal(
             _WORDS[word]
         )
     number = word.replace(",", "").replace("_", "")

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from llamahome_core.config import constraints, types
+from llamahome_core.config import constraints, kinds
 from llamahome_core.config.describe import default, field_docs
 
 _PLAIN: dict[Any, dict[str, Any]] = {
@@ -37,7 +37,7 @@ def json_schema(cls: type[Any]) -> dict[str, Any]:
 
 
 def _table(cls: type[Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    fields, texts = types.fields(cls), field_docs(cls)
+    fields, texts = kinds.fields(cls), field_docs(cls)
     summary = (cls.__doc__ or "").split("\n")[0]
     schema: dict[str, Any] = {"type": "object"} | ({"description": summary} if summary else {})
     schema["properties"] = {
@@ -66,13 +66,13 @@ def _property(
 
 
 def _of_type(type_: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    arms = [arm for arm in types.arms(type_) if arm is not type(None)]
+    arms = [arm for arm in kinds.arms(type_) if arm is not type(None)]
     if len(arms) > 1:
         return {"anyOf": [_of_type(arm, definitions) for arm in arms]}
     type_ = arms[0]
     if type_ in _PLAIN:
         return dict(_PLAIN[type_])
-    if allowed := types.choices(type_):
+    if allowed := kinds.choices(type_):
         return {"enum": list(allowed)}
     if attrs.has(type_):
         return _reference(type_, definitions)
@@ -87,9 +87,9 @@ def _reference(cls: type[Any], definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_collection(type_: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    found = types.element(type_)
+    found = kinds.element(type_)
     if found is None:
-        items = types.parts(type_)
+        items = kinds.parts(type_)
         if items is None:
             raise TypeError(f"{type_!r} cannot be the type of a setting")
         schemas = [_of_type(item, definitions) for item in items]

@@ -1,8 +1,8 @@
 """Turns plain values into config classes, strictly, and finds all that is wrong at once.
 
-cattrs is not used: of its work only the dispatch on types would be left. Every scalar, choice, union and class
-needs a hook of ours so that nothing is coerced, each validator must run by itself to be reported by itself, and
-its import would cost every command 25 ms.
+cattrs is not used: of its work only the dispatch on types would be left. Every scalar, choice,
+union and class needs a hook of ours so that nothing is coerced, and each validator must run by
+itself to be reported by itself; its import would cost every command CPU time for nothing.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any, TypeVar, cast
 import attrs
 from attrs import evolve
 
-from llamahome_core.config import constraints, scalars, types
+from llamahome_core.config import constraints, kinds, scalars
 from llamahome_core.config.document import Path
 from llamahome_core.config.problems import Problem, in_table, path_text
+from llamahome_core.config.redaction import is_secret
 from llamahome_core.config.scalars import MISSING
-from llamahome_core.config.secrets import is_secret
 from llamahome_core.errors import LlamaHomeError, suggest
 
 T = TypeVar("T")
-Elsewhere = Callable[[str], Iterable[Path]]
-"""Given an unknown key: the settings of that name in other tables."""
+Elsewhere = Callable[[str], Iterable[Path | str]]
+"""Given an unknown key: the settings of that name in other tables, as paths or `train.steps`."""
 
 _LISTED = 10
 
@@ -36,8 +36,8 @@ def structure(
 
     Args:
         data: Plain values, as a reader returns them.
-        cls: An attrs class. Its fields may be bool, int, float, str, Path, Literal, Enum, Optional and other
-            unions, lists, tuples and dicts of them, further attrs classes, and Any.
+        cls: An attrs class. Its fields may be bool, int, float, str, Path, Literal, Enum, unions,
+            lists, tuples and dicts of them, further attrs classes, and Any.
         at: Where *data* is in the whole configuration.
         elsewhere: Finds settings of the same name in other tables, for a key that is unknown here.
 
@@ -56,7 +56,7 @@ class _Reader:
 
     def read(self, value: Any, type_: Any, at: Path) -> Any:
         """*value* as *type_*; `MISSING`, and a problem noted, if it is none."""
-        for arm in types.arms(type_):
+        for arm in kinds.arms(type_):
             found = self._container(value, arm, at)
             if found is None:
                 found = scalars.check(value, arm)
@@ -71,7 +71,7 @@ class _Reader:
         """The value in a tuple, if *type_* is a container and *value* has its outer form."""
         if attrs.has(type_):
             return (self._instance(value, type_, at),) if isinstance(value, Mapping) else None
-        found = types.element(type_)
+        found = kinds.element(type_)
         if found is not None and found[0] is dict:
             return (self._dict(value, found[1], at),) if isinstance(value, Mapping) else None
         if not isinstance(value, list | tuple):
@@ -79,7 +79,7 @@ class _Reader:
         if found is not None:
             items = [self.read(item, found[1], (*at, i)) for i, item in enumerate(value)]
             return (MISSING if _has_missing(items) else found[0](items),)
-        wanted = types.parts(type_)
+        wanted = kinds.parts(type_)
         return None if wanted is None else (self._tuple(value, wanted, at),)
 
     def _dict(self, value: Mapping[str, Any], type_: Any, at: Path) -> Any:
@@ -99,7 +99,7 @@ class _Reader:
         wrong = scalars.explain(value, type_)
         message = wrong.message
         if is_secret(at):
-            message, wrong = f" must be {types.name(type_)}", evolve(wrong, edit=None)
+            message, wrong = f" must be {kinds.name(type_)}", evolve(wrong, edit=None)
         name = f"`{path_text(at)}`" if at else "the configuration"
         self.problems.append(
             Problem(wrong.code, name + message, at, fix=wrong.fix, edit=wrong.edit)
@@ -109,7 +109,7 @@ class _Reader:
 
     def _instance(self, data: Mapping[str, Any], cls: type[Any], at: Path) -> Any:
         before = len(self.problems)
-        fields = types.fields(cls)
+        fields = kinds.fields(cls)
         values: dict[str, Any] = {}
         for field in fields:
             if field.name in data:
@@ -125,10 +125,12 @@ class _Reader:
         self._validate(fields, values, at)
         if len(self.problems) > before:
             return MISSING
-        return self._build(cls, {f.alias: values[f.name] for f in fields if f.name in values}, at)
+        return self._build(
+            cls, {f.alias or f.name: values[f.name] for f in fields if f.name in values}, at
+        )
 
     def _missing_key(self, field: attrs.Attribute[Any], at: Path) -> None:
-        name = types.name(field.type or Any)
+        name = kinds.name(field.type or Any)
         message = f"`{field.name}` is missing {in_table(at)}; it must be {name}"
         edit = '"…"' if name in ("text", "a path") else "…"
         path = (*at, field.name)
@@ -141,8 +143,9 @@ class _Reader:
         )
 
     def _advise(self, key: str, known: list[str], at: Path) -> str | None:
-        homes = list(self._elsewhere(key)) if self._elsewhere else []
-        homes = [path for path in homes if path[:-1] != at]
+        found = self._elsewhere(key) if self._elsewhere else ()
+        paths = [tuple(path.split(".")) if isinstance(path, str) else path for path in found]
+        homes = [path for path in paths if path[:-1] != at]
         if homes:
             places = " or ".join(in_table(path[:-1]).removeprefix("in ") for path in homes[:2])
             return f"`{key}` belongs {'' if places.startswith('at ') else 'in '}{places}"
@@ -206,11 +209,11 @@ def _has_missing(items: Iterable[Any]) -> bool:
 def unstructure(value: Any) -> Any:
     """Plain values for a config object: the inverse of `structure`.
 
-    Settings that are ``None`` are left out, as TOML has no null; so the round trip is exact for classes
-    whose optional settings default to ``None``.
+    Settings that are ``None`` are left out, as TOML has no null; so the round trip is exact for
+    classes whose optional settings default to ``None``.
     """
     if attrs.has(type(value)):
-        pairs = ((f.name, getattr(value, f.name)) for f in types.fields(type(value)))
+        pairs = ((f.name, getattr(value, f.name)) for f in kinds.fields(type(value)))
         return {name: unstructure(item) for name, item in pairs if item is not None}
     if isinstance(value, enum.Enum):
         return value.value

@@ -1,7 +1,7 @@
 """Reads TOML to plain values and remembers where each key and value stands.
 
-tomlkit does the parsing; it keeps no positions, so `_Parser` notes them on the way. The values are assembled
-here and not taken from tomlkit's tree, because only then can a table defined twice name both places.
+tomlkit does the parsing; it keeps no positions, so `_Parser` notes them on the way. The values are
+assembled here, not taken from tomlkit's tree: only so can a table defined twice name both places.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class _Parser(Parser):
         path: Path = ()
         *parents, last = self._fragments
         for fragment in parents:
-            path = self._into(path + (fragment.name,), fragment, "implied", "value")
+            path = self._into((*path, fragment.name), fragment, "implied", "value")
         path += (last.name,)
         kind = self._kinds.get(path)
         if kind is not None and kind != ("array" if is_array else "implied"):
@@ -155,7 +155,7 @@ class _Parser(Parser):
         *parents, last = self._fragments
         for fragment in parents:
             closed = ("value", "header", "implied", "array")
-            path = self._into(path + (fragment.name,), fragment, "dotted", *closed)
+            path = self._into((*path, fragment.name), fragment, "dotted", *closed)
         path += (last.name,)
         if path in self._kinds:
             self._refuse(path, last)
@@ -168,7 +168,7 @@ class _Parser(Parser):
         if found in closed:
             self._refuse(path, fragment)
         self._note_key(path, fragment)
-        return path + (self._sizes[path] - 1,) if found == "array" else path
+        return (*path, self._sizes[path] - 1) if found == "array" else path
 
     def _note_key(self, path: Path, fragment: _Fragment) -> None:
         self.marks.setdefault(path, Mark(key=self.lines.span(fragment.start, fragment.end)))
@@ -182,7 +182,7 @@ class _Parser(Parser):
     def _parse_value(self) -> Item:
         path, key = self._setting, None
         if self._frames and (index := self._frames[-1].next_index) is not None:
-            path = self._frames[-1].path + (index,)
+            path = (*self._frames[-1].path, index)
             self._frames[-1].next_index = index + 1
         elif path in self.marks:
             key = self.marks[path].key

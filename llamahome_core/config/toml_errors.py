@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 _WHERE = re.compile(r" at line \d+ col \d+$")
 _STATEMENT = re.compile(r"[ \t]*(?:\[|[\w.\"'-]+[ \t]*=)")
@@ -17,6 +17,16 @@ _BOOLEANS = {
     "false": "false",
     "no": "false",
     "off": "false",
+}
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+_EMPTY_PART = re.compile(r"(?:^|\.)[ \t]*(?=\.|$)")
+_TRIPLE = 3
+_LINE_OPENINGS = {
+    **dict.fromkeys(("//", "/*", ";", "--"), "a comment starts with `#`"),
+    "=": "the key is missing before `=`",
+    "[": "the table name is not closed",
+    "{": "a TOML file holds lines of `key = value`, not JSON",
+    "- ": "a TOML file holds lines of `key = value`; a list is written [1, 2]",
 }
 _NULLS = {"null", "none", "nil", "~"}
 
@@ -45,7 +55,7 @@ def explain(
         offset: Where it stopped.
         text: All of the file.
         openings: Lists, inline tables and texts that were open, with the offset of each opening.
-        phase: ``header``, ``key``, ``value`` or ``after`` (a value), with the offset where it began.
+        phase: ``header``, ``key``, ``value`` or ``after`` (a value), and the offset where it began.
     """
     kind, start = phase
     if "nested more than" in error:
@@ -54,15 +64,15 @@ def explain(
         return _in_text(error, offset, text, openings[-1][1])
     if openings and _is_unclosed(offset, text, openings[-1][1]):
         return _unclosed(offset, text, *openings[-1])
-    if kind == "value":
-        found = _in_value(text, start)
-    elif kind == "header":
-        found = _in_header(offset, text, start)
-    elif kind == "key":
-        found = _in_key(offset, text, start)
-    else:
-        found = _after_value(offset, text, openings)
-    return found or Explanation(_plain(error), offset, offset + 1)
+    if _CONTROL.match(text, offset):
+        return _control_character(offset, text, "here")
+    rules: dict[str, Callable[[], Explanation | None]] = {
+        "value": lambda: _in_value(text, start),
+        "header": lambda: _in_header(offset, text, start),
+        "key": lambda: _in_key(text, start),
+        "after": lambda: _after_value(offset, text, openings),
+    }
+    return rules[kind]() or Explanation(_plain(error), offset, offset + 1)
 
 
 def _plain(error: str) -> str:
@@ -82,7 +92,7 @@ def _rest(text: str, start: int) -> str:
 
 def _in_text(error: str, offset: int, text: str, start: int) -> Explanation:
     quote = text[start : start + 3]
-    if len(set(quote)) > 1 or len(quote) < 3:
+    if len(set(quote)) > 1 or len(quote) < _TRIPLE:
         quote = text[start]
     if offset >= len(text) or (len(quote) == 1 and text[offset] == "\n"):
         message = f"the text opened on line {_line(text, start)} is not closed"
@@ -94,8 +104,13 @@ def _in_text(error: str, offset: int, text: str, start: int) -> Explanation:
         message = f"`{text[slash : slash + 2]}` is not an escape sequence of TOML"
         fix = "write the text in single quotes, or double each backslash"
         return Explanation(message, slash, slash + 2, fix)
-    message = f"the character U+{ord(text[offset]):04X} is not allowed inside text"
-    return Explanation(message, offset, offset + 1, f"write it as \\u{ord(text[offset]):04x}")
+    found = _control_character(offset, text, "inside text")
+    return evolve(found, fix=f"write it as \\u{ord(text[offset]):04x}")
+
+
+def _control_character(offset: int, text: str, where: str) -> Explanation:
+    message = f"the character U+{ord(text[offset]):04X} is not allowed {where}"
+    return Explanation(message, offset, offset + 1)
 
 
 def _is_unclosed(offset: int, text: str, start: int) -> bool:
@@ -157,27 +172,27 @@ def _in_header(offset: int, text: str, start: int) -> Explanation | None:
     return None
 
 
-def _in_key(offset: int, text: str, start: int) -> Explanation | None:
+def _in_key(text: str, start: int) -> Explanation | None:
     line = _rest(text, start)
     indent = len(line) - len(line.lstrip())
     start, line = start + indent, line.strip()
-    end = start + len(line)
-    if line.startswith(("//", "/*", ";", "--")):
-        return Explanation("a comment starts with `#`", start, end)
-    if line.startswith("="):
-        return Explanation("the key is missing before `=`", start, start + 1)
+    for opening, message in _LINE_OPENINGS.items():
+        if line.startswith(opening):
+            return Explanation(message, start, start + len(opening))
     if colon := re.match(r"([\w.-]+|\"[^\"]*\")[ \t]*:", line):
         message = "TOML puts `=` between key and value, not `:`"
         value = line[colon.end() :].strip()
         fix = f"write {colon[1]} = {value}" if value else f"write [{colon[1]}]"
         return Explanation(message, start + colon.end() - 1, start + colon.end(), fix)
-    if line.startswith("{"):
-        return Explanation("a TOML file holds lines of `key = value`, not JSON", start, start + 1)
     if double := re.match(r"[\w.\"'-]+[ \t]*=[ \t]*=", line):
         return Explanation("one `=` is enough", start + double.end() - 1, start + double.end())
     if "=" not in line:
-        return Explanation(f"`{line}` is not a setting: `=` and a value are missing", start, end)
+        message = f"`{line}` is not a setting: `=` and a value are missing"
+        return Explanation(message, start, start + len(line))
     key = line.split("=", 1)[0].rstrip()
+    if empty := _EMPTY_PART.search(key):
+        message = "a part of the key is missing beside the dot"
+        return Explanation(message, start + empty.end(), start + empty.end() + 1)
     if re.search(r"\s", key) or not re.fullmatch(r"[\w.-]+", key, re.ASCII):
         fix = f"put it in quotes: {json.dumps(key, ensure_ascii=False)}"
         return Explanation(f"`{key}` is not a key", start, start + len(key), fix)

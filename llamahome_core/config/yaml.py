@@ -1,15 +1,14 @@
 """Reads YAML to plain values, without the surprises of YAML 1.1, and remembers where each stands.
 
-Built on PyYAML's event stream and not on its loader: the loader resolves ``no`` to false, ``1e-4`` to text,
-``12:30`` to 750 and ``2024-01-01`` to a date, takes the last of two equal keys in silence, and lets a few
-lines of aliases grow to gigabytes.
+Built on PyYAML's event stream and not on its loader: the loader resolves ``no`` to false, ``1e-4``
+to text, ``12:30`` to 750 and ``2024-01-01`` to a date, takes the last of two equal keys in silence,
+and lets a few lines of aliases grow to gigabytes.
 """
 
 from __future__ import annotations
 
 import pathlib
-import re
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from attrs import define, evolve, frozen
@@ -17,6 +16,7 @@ from attrs import define, evolve, frozen
 from llamahome_core.config.document import Document, Lines, Mark, Path, Span
 from llamahome_core.config.problems import ConfigError, duplicate, problem_in
 from llamahome_core.config.yaml_errors import explain
+from llamahome_core.config.yaml_scalars import resolve
 
 MAX_DEPTH = 100
 """Deepest nesting that is read."""
@@ -25,17 +25,6 @@ MAX_NODES = 100_000
 """Most values in a document once every alias is written out."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_INT = re.compile(r"[-+]?[0-9]+")
-_BASED = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_WORDS = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
-    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
-    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
-}
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -43,7 +32,7 @@ def parse_yaml(text: str, *, layer: str, name: str, path: pathlib.Path | None = 
     """Read *text*: one document, a mapping with text keys, or nothing at all.
 
     Raises:
-        ConfigError: C107 for a syntax error or a feature that is not read, C108 for a duplicate key.
+        ConfigError: C107 for a syntax error or what is not read of YAML, C108 for a duplicate key.
     """
     lines = Lines(text)
     document = Document(layer, name, path, text, {}, {(): Mark(None, Span(1, 1, 1))})
@@ -154,8 +143,8 @@ class _Composer:
             self._anchors[event.anchor] = node
         return node
 
-    def _alias(self, anchor: str, start: int, end: int) -> _Node:
-        if anchor not in self._anchors:
+    def _alias(self, anchor: str | None, start: int, end: int) -> _Node:
+        if anchor is None or anchor not in self._anchors:
             raise _RefusedError(f"no anchor `&{anchor}` is complete before this alias", start, end)
         node = self._anchors[anchor]
         return _Node(node.kind, node.content, start, end, node.tag, node.plain, node.size)
@@ -177,7 +166,7 @@ class _Composer:
         return _Node("table", pairs, start, self._end([v for _, v in pairs]), event.tag, size=size)
 
     def _end(self, nodes: list[_Node]) -> int:
-        """Where a collection ends: a block's own end mark lies behind the blank lines that follow."""
+        """Where a collection ends; a block's own end mark lies behind the blank lines after it."""
         end: int = self._loader.get_event().end_mark.index
         if nodes and self._text[end - 1 : end] not in ("]", "}"):
             return nodes[-1].end
@@ -233,10 +222,10 @@ class _Builder:
         if node.kind != "table":
             self._refuse("`<<` merges tables only", node.start, node.end)
         weaker = _Builder(evolve(self._document, data={}, marks={path: Mark()}), self._lines)
-        values = weaker._table(node, path)  # noqa: SLF001  # another of ourselves
+        values = weaker._table(node, path)
         new = {name: value for name, value in values.items() if name not in table}
         table.update(new)
-        for where, mark in weaker._document.marks.items():  # noqa: SLF001
+        for where, mark in weaker._document.marks.items():
             if len(where) > len(path) and where[len(path)] in new:
                 self._document.marks[where] = mark
 
@@ -251,25 +240,11 @@ class _Builder:
         kind = node.tag.removeprefix(_TAG) if node.tag else None
         if kind in ("str", "!") or (kind is None and not node.plain):
             return text
-        value = _resolve(text)
+        value = resolve(text)
         expected = {"int": int, "float": float, "bool": bool, "null": type(None)}
         if kind is None or (kind in expected and type(value) is expected[kind]):
             return value
         return self._refuse(f"`{text}` cannot be read as `!!{kind}`", node.start, node.end)
 
-    def _refuse(self, message: str, start: int, end: int, fix: str | None = None) -> Any:
+    def _refuse(self, message: str, start: int, end: int, fix: str | None = None) -> NoReturn:
         raise _error(self._document, "C107", message, start, end, fix)
-
-
-def _resolve(text: str) -> Any:
-    """What a plain scalar means in YAML 1.2's core schema."""
-    if text in _WORDS:
-        return _WORDS[text]
-    try:
-        if _INT.fullmatch(text):
-            return int(text)
-        if _BASED.fullmatch(text):
-            return int(text, 0)
-    except ValueError:  # more digits than Python converts
-        return text
-    return float(text) if _FLOAT.fullmatch(text) else text

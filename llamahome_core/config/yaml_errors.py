@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from llamahome_core.config.toml_errors import Explanation
-
-_CLOSE = {"flow sequence": ("list", "]"), "flow mapping": ("table", "}")}
 
 
 def explain(error: Any, text: str) -> Explanation:
@@ -16,30 +15,16 @@ def explain(error: Any, text: str) -> Explanation:
     mark = error.problem_mark or error.context_mark
     offset = min(mark.index, len(text)) if mark else 0
     opened = error.context_mark.index if error.context_mark else offset
-    context = f"{error.context or ''} {error.problem or ''}"
+    context = f"{error.context or ''} {error.problem or ''}".strip()
     if tab := _tab(text, offset):
         return tab
-    for kind, (name, close) in _CLOSE.items():
-        if kind in context:
-            return _unclosed(text, offset, opened, name, close)
-    if "quoted scalar" in context:
-        return _quoted(text, offset, opened, context)
-    if "mapping values are not allowed" in context:
-        return _unexpected_colon(text, offset)
-    if "sequence entries are not allowed" in context:
-        message = "a list in lines begins below its key, not beside it"
-        return Explanation(message, offset, offset + 1, "begin it on the next line")
-    if "could not find expected ':'" in context:
-        return _no_colon(text, opened)
-    if "did not find expected key" in context or "block mapping" in context:
-        message = "this line is indented differently from the settings around it"
-        return Explanation(message, offset, offset + 1, "align it with the line above")
-    if "undefined alias" in context or "found undefined" in context:
-        return Explanation("no anchor of this name is set before", offset, offset + 1)
-    if text[offset : offset + 1] in ("%", "@", "`", "|", ">"):
+    for words, rule in _RULES.items():
+        if words in context:
+            return rule(text, offset, opened, context)
+    if text[offset : offset + 1] in tuple("%@`|>"):
         message = f"a value cannot begin with `{text[offset]}`"
         return Explanation(message, offset, offset + 1, "put it in quotes")
-    return Explanation(context.strip(), offset, offset + 1)
+    return Explanation(context, offset, offset + 1)
 
 
 def _tab(text: str, offset: int) -> Explanation | None:
@@ -51,7 +36,8 @@ def _tab(text: str, offset: int) -> Explanation | None:
     return Explanation("YAML is indented with spaces, not tabs", tab, tab + 1, "replace the tab")
 
 
-def _unclosed(text: str, offset: int, opened: int, name: str, close: str) -> Explanation:
+def _unclosed(text: str, offset: int, opened: int, context: str) -> Explanation:
+    name, close = ("list", "]") if "flow sequence" in context else ("table", "}")
     line = text.count("\n", 0, opened) + 1
     if text.count("\n", 0, offset) + 1 == line and offset < len(text):
         message = f"`,` or `{close}` is missing before this"
@@ -74,7 +60,7 @@ def _quoted(text: str, offset: int, opened: int, context: str) -> Explanation:
     return Explanation(message, opened, opened + 1, f"add the closing {text[opened]}")
 
 
-def _unexpected_colon(text: str, offset: int) -> Explanation:
+def _unexpected_colon(text: str, offset: int, _opened: int, _context: str) -> Explanation:
     begin = text.rfind("\n", 0, offset) + 1
     before = text[begin:offset]
     if ": " in before:
@@ -88,13 +74,13 @@ def _unexpected_colon(text: str, offset: int) -> Explanation:
     if above and not re.match(
         r"(?:- +)*(?:\"[^\"]*\"|'[^']*'|[^\s\"'][^:\n]*):(?:\s|$)", text[start:]
     ):
-        return _no_colon(text, start)
+        return _no_colon(text, offset, start, "")
     indent = begin + len(before) - len(before.lstrip())
     message = "this line is indented differently from the settings around it"
     return Explanation(message, indent, offset, "align it with the line above")
 
 
-def _no_colon(text: str, start: int) -> Explanation:
+def _no_colon(text: str, _offset: int, start: int, _context: str) -> Explanation:
     line = text[start:].split("\n", 1)[0].rstrip()
     message = f"`{line}` is not a setting: `:` and a value are missing"
     if match := re.match(r"([\w.-]+)\s*=\s*(.+)", line):
@@ -104,3 +90,35 @@ def _no_colon(text: str, start: int) -> Explanation:
         fix = f"write {match[1]}: {match[2]}"
         return Explanation("a space is missing after `:`", start, start + len(line), fix)
     return Explanation(message, start, start + len(line))
+
+
+def _says(message: str, fix: str | None = None) -> Callable[[str, int, int, str], Explanation]:
+    """A rule that always says the same about the place where the parser stopped."""
+    return lambda _text, offset, _opened, _context: Explanation(message, offset, offset + 1, fix)
+
+
+def _misaligned(text: str, offset: int, _opened: int, _context: str) -> Explanation:
+    if text[text.rfind("\n", 0, offset) + 1 : offset].strip():
+        message = "nothing but a comment may follow here"
+        return Explanation(message, offset, offset + 1, "put all of the value in one pair of quotes")
+    message = "this line is indented differently from the settings around it"
+    return Explanation(message, offset, offset + 1, "align it with the line above")
+
+
+_RULES: dict[str, Callable[[str, int, int, str], Explanation]] = {
+    "flow sequence": _unclosed,
+    "flow mapping": _unclosed,
+    "quoted scalar": _quoted,
+    "mapping values are not allowed": _unexpected_colon,
+    "sequence entries are not allowed": _says(
+        "a list in lines begins below its key, not beside it", "begin it on the next line"
+    ),
+    "block scalar": _says("nothing may follow `|` or `>` on its line", "begin on the next line"),
+    "directive": _says("a configuration file has no lines that begin with `%`", "remove the line"),
+    "expected '-' indicator": _says("a line of a list begins with `- `"),
+    "expected node content": _says("a value is missing before this"),
+    "could not find expected ':'": _no_colon,
+    "did not find expected key": _misaligned,
+    "block mapping": _misaligned,
+}
+"""How to explain an error whose text holds these words; the first that fits."""

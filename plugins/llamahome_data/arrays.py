@@ -7,7 +7,8 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import IO, Any
+from types import TracebackType
+from typing import IO, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from llamahome_core import IntegrityError, MicroBatch
 Integers = npt.NDArray[np.int64]
 
 # The widest type first: each array then starts at a multiple of its own width.
-LAYOUT = {
+LAYOUT: dict[str, tuple[str, np.dtype[Any]]] = {
     "starts": ("I64", np.dtype("<i8")),
     "rows": ("I64", np.dtype("<i8")),
     "sources": ("I32", np.dtype("<i4")),
@@ -26,12 +27,18 @@ LAYOUT = {
     "trained": ("U8", np.dtype("u1")),
 }
 
+_LARGEST_HEADER = 4096
+
+
+def _nameless(folder: Path) -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=folder)
+
 
 class DocumentWriter:
     """Writes documents of unknown number and length with constant memory.
 
-    Each array grows in a nameless file of its own; :meth:`close` joins them into the safetensors
-    file, whose header needs their lengths. A crash leaves no part behind.
+    Each array grows in a nameless file of its own. The end of the block joins them into the
+    safetensors file, whose header needs their lengths. A crash leaves no part behind.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,10 +48,7 @@ class DocumentWriter:
         self.num_trained = 0
         self.longest = 0
         self._files = contextlib.ExitStack()
-        self._parts: dict[str, IO[bytes]] = {
-            name: self._files.enter_context(tempfile.TemporaryFile(dir=path.parent))
-            for name in LAYOUT
-        }
+        self._parts = {name: self._files.enter_context(_nameless(path.parent)) for name in LAYOUT}
         self._append("starts", 0)
 
     def _append(self, name: str, values: Any) -> None:
@@ -62,17 +66,26 @@ class DocumentWriter:
         self.longest = max(self.longest, len(ids))
         self._append("starts", self.num_tokens)
 
-    def close(self) -> None:
-        """Write the file; it is durable when its folder is sealed."""
-        with self._files, self.path.open("xb") as file:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Write the file, which is durable when its folder is sealed; after an error, nothing."""
+        with self._files:
+            if kind is None:
+                self._write()
+
+    def _write(self) -> None:
+        with self.path.open("xb") as file:
             file.write(self._header())
             for part in self._parts.values():
                 part.seek(0)
                 shutil.copyfileobj(part, file, 1 << 20)
-
-    def abandon(self) -> None:
-        """Close what is open and write nothing; does nothing after :meth:`close`."""
-        self._files.close()
 
     def _header(self) -> bytes:
         header, offset = {}, 0
@@ -149,9 +162,11 @@ class Documents:
 def _mapped(path: Path) -> dict[str, npt.NDArray[Any]]:
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
+        header = json.loads(file.read(min(size, _LARGEST_HEADER)))
     # A plain view: indexing the memmap class itself costs several times as much.
     data = np.memmap(path, np.uint8, mode="r", offset=8 + size).view(np.ndarray)
+    if len(data) != max(array["data_offsets"][1] for array in header.values()):
+        raise ValueError("its length is not what its header says")
     arrays = {}
     for name, (_, dtype) in LAYOUT.items():
         start, end = header[name]["data_offsets"]

@@ -7,8 +7,6 @@ from typing import Literal
 
 from attrs import field, frozen, validators
 
-_name = validators.min_len(1)
-
 
 @frozen(kw_only=True)
 class JsonlConfig:
@@ -20,11 +18,11 @@ class JsonlConfig:
     """What a row is. `auto` looks at the fields of the first row."""
     limit: int | None = field(default=None, validator=validators.optional(validators.gt(0)))
     """Read only this many rows, from the start of the file."""
-    messages: str = field(default="messages", validator=_name)
+    messages: str = field(default="messages", validator=validators.min_len(1))
     """Field with a conversation: a list of turns, each with `role` and `content`."""
-    prompt: str = field(default="prompt", validator=_name)
+    prompt: str = field(default="prompt", validator=validators.min_len(1))
     """Field with a question or an instruction."""
-    completion: str = field(default="completion", validator=_name)
+    completion: str = field(default="completion", validator=validators.min_len(1))
     """Field with the answer to the prompt."""
-    text: str = field(default="text", validator=_name)
+    text: str = field(default="text", validator=validators.min_len(1))
     """Field with plain text."""

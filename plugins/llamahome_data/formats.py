@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 from llamahome_core import DataError, Example, Message, Row
 
@@ -33,7 +33,7 @@ def detect(row: Row) -> str:
         if present.issuperset(fields):
             return name
     names = ", ".join(map(repr, sorted(present))) or "none"
-    _refuse(
+    raise _error(
         row,
         f"no known form; its fields are {names}",
         hint="a row has `messages`, or `prompt` and `completion`, or `text`",
@@ -48,7 +48,7 @@ def read_example(row: Row, form: str) -> Example:
     """
     for name in FORMATS[form]:
         if row.value.get(name) is None:
-            _refuse(row, f"no `{name}`, which the rows before it have ({form})")
+            raise _error(row, f"no `{name}`, which the rows before it have ({form})")
     if form == "text":
         return Example(text=_text(row, "text", row.value["text"]))
     if form == "messages":
@@ -61,8 +61,8 @@ def read_example(row: Row, form: str) -> Example:
     )
 
 
-def _refuse(row: Row, text: str, hint: str | None = None) -> NoReturn:
-    raise DataError(f"{row.source}:{row.number}: {text}", hint=hint)
+def _error(row: Row, text: str, hint: str | None = None) -> DataError:
+    return DataError(f"{row.source}:{row.number}: {text}", hint=hint)
 
 
 def _text(row: Row, field: str, value: Any) -> str:
@@ -70,13 +70,14 @@ def _text(row: Row, field: str, value: Any) -> str:
     if isinstance(value, list):
         value = "".join(_part(row, f"{field}[{i}]", part) for i, part in enumerate(value))
     if not isinstance(value, str):
-        _refuse(row, f"`{field}` must be text, got {_named(value)}")
+        raise _error(row, f"`{field}` must be text, got {_named(value)}")
     if not value.strip():
-        _refuse(row, f"`{field}` is empty")
+        raise _error(row, f"`{field}` is empty")
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        _refuse(row, f"`{field}` has half a character (\\u{ord(value[error.start]):04x})")
+        half = f"\\u{ord(value[error.start]):04x}"
+        raise _error(row, f"`{field}` has half a character ({half})") from None
     return value
 
 
@@ -84,41 +85,42 @@ def _part(row: Row, field: str, part: Any) -> str:
     if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
     kind = part.get("type") if isinstance(part, dict) else None
-    _refuse(row, f"`{field}` must be a part of text, got {repr(kind) if kind else _named(part)}")
+    found = repr(kind) if kind else _named(part)
+    raise _error(row, f"`{field}` must be a part of text, got {found}")
 
 
 def _conversation(row: Row) -> tuple[Message, ...]:
     turns = row.value["messages"]
     if not isinstance(turns, list) or not turns:
-        _refuse(row, f"`messages` must be a list of turns, got {_named(turns)}")
+        raise _error(row, f"`messages` must be a list of turns, got {_named(turns)}")
     messages, before = [], "start"
     for number, turn in enumerate(turns):
         messages.append(_turn(row, f"messages[{number}]", turn, before))
         before = turn["role"]
     if not any(message["role"] == "assistant" for message in messages):
-        _refuse(row, "`messages` has no assistant turn, so there is nothing to learn")
+        raise _error(row, "`messages` has no assistant turn, so there is nothing to learn")
     return tuple(messages)
 
 
 def _turn(row: Row, field: str, turn: Any, before: str) -> Message:
     if not isinstance(turn, dict):
-        _refuse(row, f"`{field}` must be an object with role and content, got {_named(turn)}")
+        raise _error(row, f"`{field}` must be an object with role and content, got {_named(turn)}")
     role = turn.get("role")
     if not isinstance(role, str) or role not in _AFTER:
-        _refuse(
+        raise _error(
             row,
             f"`{field}.role` must be system, user, assistant or tool, got {role!r}",
             hint="rename the roles: human is user, gpt is assistant" if role else None,
         )
     if before not in _AFTER[role]:
         at = "at the start" if before == "start" else f"after one of {before}"
-        _refuse(row, f"`{field}`: a turn of {role} cannot stand {at}")
+        raise _error(row, f"`{field}`: a turn of {role} cannot stand {at}")
     if turn.get("weight") not in (None, 1):
-        _refuse(row, f"`{field}.weight` is not supported; leave the field out")
+        raise _error(row, f"`{field}.weight` is not supported; leave the field out")
     calls = turn.get("tool_calls")
     if role == "assistant" and calls:
         if not isinstance(calls, list):
-            _refuse(row, f"`{field}.tool_calls` must be a list, got {_named(calls)}")
+            raise _error(row, f"`{field}.tool_calls` must be a list, got {_named(calls)}")
         if turn.get("content") in (None, "", []):
             return {**turn, "content": ""}
     return {**turn, "content": _text(row, f"{field}.content", turn.get("content"))}
@@ -127,7 +129,7 @@ def _turn(row: Row, field: str, turn: Any, before: str) -> Message:
 def _tools(row: Row) -> tuple[dict[str, Any], ...]:
     tools = row.value.get("tools") or []
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
-        _refuse(row, f"`tools` must be a list of objects, got {_named(tools)}")
+        raise _error(row, f"`tools` must be a list of objects, got {_named(tools)}")
     return tuple(tools)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -53,14 +54,11 @@ class JsonlSource:
         Raises:
             DataError: The file or a line cannot be read; the message has the line and the column.
         """
-        source, count = str(self.config.path), 0
-        for number, line in self._lines():
+        source = str(self.config.path)
+        for number, line in islice(self._lines(), self.config.limit):
             where = f"{source}:{number}"
             value = self._fitting(parse(line, where), where)
             yield Row(value=value, source=source, number=number)
-            count += 1
-            if count == self.config.limit:
-                return
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         try:

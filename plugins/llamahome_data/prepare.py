@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,19 @@ from llamahome_core import (
     Models,
     Objective,
     PreparedData,
-    Stop,
+    Recipe,
     StorageError,
     files,
 )
-from llamahome_data import inputs as made_from
-from llamahome_data.inputs import Source
+from llamahome_data.documents import Encoder
+from llamahome_data.inputs import describe, key, open_sources
 from llamahome_data.prepared import Prepared, total_steps
-from llamahome_data.write import count_rows, write_documents
+from llamahome_data.write import count_rows, write
 
 Inputs = dict[str, Any]
+
+POLL = 0.2
+"""Seconds between two looks at a lock that another process holds."""
 
 
 def prepare(context: Context) -> None:
@@ -38,7 +42,7 @@ def prepare(context: Context) -> None:
     """
     prepared, made = obtain(context)
     context.put(PreparedData, prepared)
-    for text in _remarks(context, prepared.summary):
+    for text in remarks(prepared.summary, context.recipe):
         context.warn(text)
     steps = prepared.training(seed=context.recipe.seed)
     prepared.evaluation()
@@ -78,15 +82,45 @@ def obtain(context: Context) -> tuple[Prepared, bool]:
     """The recipe's prepared data, from the cache or made now; and whether it was made now."""
     codec = context.get(ChatCodec)
     objective: Objective = context.build("objective")
-    sources = made_from.open_sources(context)
-    inputs = made_from.describe(context, sources, objective, codec)
-    target = context.workspace.cache("training") / made_from.key(inputs)
+    sources = open_sources(context)
+    inputs = describe(context, sources, objective, codec)
+    target = context.workspace.cache("training") / key(inputs)
     with _alone(target, context):
         if found := _existing(context, target, inputs):
             return found, False
-        return _made(context, target, inputs, lambda f: write_documents(
-            context, sources, objective, codec, f
-        )), True
+        _sweep(target)
+        encoder = Encoder(objective, codec, context.recipe.batch)
+        _make(context, target, inputs, lambda into: write(context, sources, encoder, into))
+        return Prepared.open(target, context.recipe.batch, inputs), True
+
+
+@contextlib.contextmanager
+def _alone(target: Path, context: Context) -> Iterator[None]:
+    """Hold the lock of *target*, so that of several processes one does the work.
+
+    Only work is at stake: a folder appears by one rename, so where locks do nothing (some network
+    file systems) the slower process finds it there.
+    """
+    path, waiting = target.with_name(f"{target.name}.lock"), False
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(files.lock(path, wait=False))
+                break
+            except StorageError:
+                if not waiting:
+                    context.phase("wait for another process that prepares the same data")
+                waiting = True
+                context.stop.check()
+                time.sleep(POLL)
+        yield
+
+
+def _sweep(target: Path) -> None:
+    """Remove what attempts at *target* left that were killed; call it with the lock held."""
+    for pattern in (f".{target.name}.tmp-*", ".trash-*"):
+        for left in target.parent.glob(pattern):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _existing(context: Context, target: Path, inputs: Inputs) -> Prepared | None:
@@ -99,3 +133,43 @@ def _existing(context: Context, target: Path, inputs: Inputs) -> Prepared | None
         context.warn(f"prepared data is damaged and is made again: {error.message}")
         files.discard(target)
         return None
+
+
+def _make(
+    context: Context, target: Path, inputs: Inputs, fill: Callable[[Path], dict[str, Any]]
+) -> None:
+    summary: dict[str, Any] = {}
+    try:
+        with files.new_folder(target, lambda: {"inputs": inputs, "summary": summary}) as folder:
+            summary |= fill(folder)
+    except StorageError:
+        if not _existing(context, target, inputs):
+            raise
+
+
+_REMARKS = {
+    "overlong": "{count} of {rows} rows are longer than batch.max_length = {limit} and were left "
+    "out",
+    "nothing_to_learn": "{count} of {rows} rows have nothing to learn and were left out",
+    "piece_without_learning": "{count} pieces of split rows have nothing to learn and were left "
+    "out",
+    "truncated": "{count} of {rows} rows are longer than batch.max_length = {limit} and lost "
+    "their end",
+    "split": "{count} of {rows} rows are longer than batch.max_length = {limit} and were split",
+}
+
+
+def remarks(summary: Mapping[str, Any], recipe: Recipe) -> list[str]:
+    """What the user should know about the rows that did not go in whole."""
+    counts = {**summary["dropped"], "truncated": summary["truncated"], "split": summary["split"]}
+    texts = [
+        _REMARKS[reason].format(count=count, rows=summary["rows"], limit=recipe.batch.max_length)
+        for reason, count in counts.items()
+        if count
+    ]
+    if recipe.evaluate.split and not summary["evaluation_documents"]:
+        texts.append(
+            f"evaluate.split = {recipe.evaluate.split} of {summary['rows']} rows holds out none; "
+            "there will be no held-out loss"
+        )
+    return texts

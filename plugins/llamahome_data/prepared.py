@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,4 +84,4 @@ def total_steps(train: Train, per_epoch: int, tokens_per_epoch: int) -> int:
         return train.steps
     if train.tokens is not None:
         return max(1, -(-train.tokens * per_epoch // tokens_per_epoch))
-    return max(1, round((train.epochs or 1.0) * per_epoch))
+    return max(1, math.ceil((train.epochs or 1.0) * per_epoch))

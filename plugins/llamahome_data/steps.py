@@ -16,6 +16,7 @@ A step counted in documents is the same with places of size one, which is a plai
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import overload
 
 import numpy as np
@@ -92,7 +93,7 @@ def split_evenly(lengths: Integers, parts: int) -> list[slice]:
     ends = np.cumsum(lengths)
     part = (2 * ends - lengths) * parts // (2 * ends[-1])
     edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(lengths)]
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(start, end) for start, end in pairwise(edges)]
 
 
 def build_step(

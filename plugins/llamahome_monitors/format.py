@@ -6,6 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from attrs import frozen
@@ -17,6 +18,11 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]?"
 )
 _LONGEST = 4000
+_THREE_DIGITS = 999.5  # from here on, the next unit
+_MILLISECONDS = 0.095
+_FRACTIONS = 9.995
+_READABLE = 10_000
+_TIMES = ((86400, 3600, "d", "h"), (3600, 60, "h", "m"), (60, 1, "m", "s"))
 
 
 @frozen(kw_only=True)
@@ -77,22 +83,24 @@ def short(number: float, symbols: Symbols = UNICODE) -> str:
 
 def size(number: float) -> str:
     """Bytes in binary units: ``9.4 MiB``."""
-    value, unit = float(number), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):  # noqa: B007  # used after the loop
-        if abs(value) < 1000 or unit == "TiB":
-            break
+    if number < _THREE_DIGITS:
+        return f"{number:.0f} B"
+    value = float(number)
+    for unit in ("KiB", "MiB", "GiB"):
         value /= 1024
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        if value < _THREE_DIGITS:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1024:.1f} TiB"
 
 
 def seconds(number: float) -> str:
     """At most two units: ``1.77s``, ``42s``, ``11m 40s``, ``1h 12m``, ``2d 3h``."""
-    if number < 0.095:
+    if number < _MILLISECONDS:
         return f"{number * 1000:.0f}ms"
-    if number < 9.995:
+    if number < _FRACTIONS:
         return f"{number:.2f}s"
     whole = round(number)
-    for big, small, name, part in ((86400, 3600, "d", "h"), (3600, 60, "h", "m"), (60, 1, "m", "s")):
+    for big, small, name, part in _TIMES:
         if whole >= big:
             rest = whole % big // small
             return f"{whole // big}{name} {rest}{part}" if rest else f"{whole // big}{name}"
@@ -113,19 +121,22 @@ def perplexity(number: float | None) -> str:
     """Three figures at least, in powers of ten when it says nothing any more."""
     if number is None:
         return "not finite"
-    return f"{number:.1f}" if number < 10_000 else f"{number:.1e}"
+    return f"{number:.1f}" if number < _READABLE else f"{number:.1e}"
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean; ``statistics`` takes longer to import than all that is shown takes to compute."""
+    return sum(values) / len(values)
 
 
 def sparkline(values: Sequence[float], width: int, symbols: Symbols = UNICODE) -> str:
     """The course of *values* in at most *width* characters: each shows the mean of a part."""
     finite = [value for value in values if math.isfinite(value)]
     width = min(width, len(finite))
-    if width < 2:
+    if width <= 1:
         return ""
     edges = [round(i * len(finite) / width) for i in range(width + 1)]
-    means = [
-        sum(finite[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    means = [mean(finite[a:b]) for a, b in pairwise(edges)]
     low, high = min(means), max(means)
     top = len(symbols.spark) - 1
     if high == low:

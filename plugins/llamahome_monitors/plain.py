@@ -97,7 +97,8 @@ def _stage(event: Mapping[str, Any], _: PlainView) -> str:
 def _progress(event: Mapping[str, Any], _: PlainView) -> str:
     done, total = event.get("done"), event.get("total")
     share = f" {fmt.percent(done, total).replace(' ', '')}" if done is not None and total else ""
-    return f"progress {_value(event.get('phase'))}{share}" + _pairs(event, done="done", total="total")
+    pairs = _pairs(event, done="done", total="total")
+    return f"progress {_value(event.get('phase'))}{share}{pairs}"
 
 
 def _data(event: Mapping[str, Any], _: PlainView) -> str:
@@ -147,8 +148,11 @@ def _published(event: Mapping[str, Any], _: PlainView) -> str:
 
 
 def _other(event: Mapping[str, Any]) -> str:
-    plain = {k: k for k, v in event.items() if k not in {"t", "time", "schema", "phase"}
-             and isinstance(v, str | int | float)}
+    plain = {
+        k: k
+        for k, v in event.items()
+        if k not in {"t", "time", "schema", "phase"} and isinstance(v, str | int | float)
+    }
     phase = f" {_value(event['phase'])}" if "phase" in event else ""
     return f"{_value(event.get('t'))}{phase}{_pairs(event, **plain)}"
 

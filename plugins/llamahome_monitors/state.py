@@ -7,10 +7,11 @@ import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from statistics import fmean
 from typing import Any
 
 from attrs import define, field
+
+from llamahome_monitors.format import mean
 
 _HISTORY = 4096  # losses kept for the curve; older ones are averaged in pairs
 _STEP_TIMES = 10_000
@@ -57,6 +58,7 @@ class RunState:
     Attributes:
         run: The ``run`` event: name, status, recipe, model and whatever else it says.
         stage: The stage that is going on.
+        stage_since: When it began, in seconds.
         train_stage: The stage that training steps came from.
         progress: The phase that is going on; None while training steps come.
         data: The ``data`` event.
@@ -79,6 +81,7 @@ class RunState:
 
     run: dict[str, Any] = field(factory=dict)
     stage: str | None = None
+    stage_since: float = 0.0
     train_stage: str | None = None
     progress: Progress | None = None
     data: dict[str, Any] = field(factory=dict)
@@ -151,7 +154,7 @@ class RunState:
         size = min(20, len(values) // 2)
         if not size:
             return 0
-        recent, before = fmean(values[-size:]), fmean(values[-2 * size : -size])
+        recent, before = mean(values[-size:]), mean(values[-2 * size : -size])
         if abs(recent - before) <= _FLAT * abs(before):
             return 0
         return 1 if recent > before else -1
@@ -164,6 +167,7 @@ class RunState:
     def _on_stage(self, event: dict[str, Any]) -> None:
         self.progress = None
         self.stage = event.get("stage") if event.get("status") == "started" else None
+        self.stage_since = self.now
 
     def _on_phase(self, event: dict[str, Any]) -> None:
         self.progress = Progress(str(event.get("phase")), self.now)

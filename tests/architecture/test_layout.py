@@ -9,7 +9,10 @@ MOST_LINES_OF_A_FILE = 300
 MOST_LINES_OF_A_FUNCTION = 40
 
 # Path -> the reason why the file is longer. Empty at best.
-LONGER_FILES: dict[str, str] = {}
+LONGER_FILES = {
+    "llamahome_core/hookspecs.py": "the one page on hooks, and each hook has its example",
+    "llamahome_core/protocols.py": "the one page on what components do; no code, only docstrings",
+}
 
 # "path:function" -> the reason why the function is longer. Empty at best.
 LONGER_FUNCTIONS: dict[str, str] = {}

@@ -1,9 +1,8 @@
-"""Takes the annotations of config classes apart, and calls types what people call them."""  # noqa: A005
+"""Takes the annotations of config classes apart, and says what people call each type."""
 
 from __future__ import annotations
 
 import enum
-import functools
 import pathlib
 import types
 import typing
@@ -23,7 +22,6 @@ _NAMES: dict[Any, str] = {
 }
 
 
-@functools.cache
 def fields(cls: type[Any]) -> tuple[attrs.Attribute[Any], ...]:
     """The settings of *cls*, with their types resolved."""
     attrs.resolve_types(cls, include_extras=False)
@@ -90,7 +88,7 @@ def name(type_: Any) -> str:
     if allowed := choices(type_):
         return _either([literal(value) for value in allowed])
     found = element(type_)
-    if found is not None and found[0] is dict or attrs.has(type_):
+    if attrs.has(type_) or (found is not None and found[0] is dict):
         return "a table"
     if found is not None or parts(type_) is not None:
         return "a list"

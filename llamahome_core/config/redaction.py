@@ -1,4 +1,4 @@
-"""Keeps secrets off screens: which settings are secret, and text with their values covered."""  # noqa: A005
+"""Keeps secrets off screens: which settings are secret, and text with their values covered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_secret(path: Path) -> bool:
 
 
 def cover(line: str) -> str:
-    """*line* of a file with the value of a secret setting covered, in the same number of characters."""
+    """*line* of a file with the value of a secret setting covered, sign by sign."""
     match = _LINE.match(line)
     if match is None:
         return line

@@ -1,0 +1,1 @@
+"""Caches: bytes by key, that may vanish at any time."""

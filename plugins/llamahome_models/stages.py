@@ -1,0 +1,34 @@
+"""The stage ``fetch``: the first part of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llamahome_core import Context, ModelFolder, Models
+
+
+def fetch(context: Context) -> None:
+    """Bring the recipe's model to this machine, and leave its folder in the context.
+
+    Raises:
+        ModelError: It cannot be found, fetched or read.
+        OfflineError: The network is needed and off or unreachable.
+    """
+    progress = context.phase("fetch")
+    context.put(ModelFolder, context.get(Models).fetch(context.recipe.model, progress))
+
+
+def plan_fetch(context: Context) -> dict[str, Any]:
+    """What the stage would do: source, download and licence of the model."""
+    models = context.get(Models)
+    reference = models.locate(context.recipe.model)
+    plan: dict[str, Any] = {"model": reference.name}
+    plan["source"] = f"{reference.source}:{reference.location}"
+    if reference.revision:
+        plan["revision"] = reference.revision
+    folder = models.cached(context.recipe.model)
+    plan["on this machine"] = folder is not None
+    if folder is not None:
+        plan["folder"] = str(folder.path)
+    plan["licence"] = (folder.licence if folder else None) or reference.licence or "unknown"
+    return plan

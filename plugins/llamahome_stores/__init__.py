@@ -1,0 +1,1 @@
+"""Stores: folders of files that must not vanish."""

@@ -1,0 +1,15 @@
+"""Settings of the stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class LocalConfig:
+    """Settings of the store ``local``."""
+
+    root: Path | None = None
+    """The folder that holds everything; the workspace's `data/models` if not set."""

@@ -1,0 +1,1 @@
+"""Training: the loop, objectives, adapters, optimizers, schedules, the torch trainer."""

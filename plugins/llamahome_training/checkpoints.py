@@ -1,0 +1,151 @@
+"""Checkpoints: the whole state of training at a step, complete or not there at all.
+
+safetensors and JSON only. A checkpoint is written beside its place, hashed, synced and renamed;
+the newest one whose manifest verifies is the one that a run goes on from.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from attrs import asdict, frozen
+
+from llamahome_core import Context, IntegrityError, RunError, Trainer, files
+
+FORMAT = 1
+TENSORS, STATE = "state.safetensors", "state.json"
+
+
+@frozen(kw_only=True)
+class Position:
+    """How far training is.
+
+    Attributes:
+        step: Finished optimizer steps.
+        tokens: Tokens processed.
+        trained_tokens: Tokens that the loss counted.
+        first_evaluation: Held-out loss before training.
+        best_evaluation: Lowest held-out loss.
+        last_evaluation: Newest held-out loss.
+    """
+
+    step: int = 0
+    tokens: int = 0
+    trained_tokens: int = 0
+    first_evaluation: float | None = None
+    best_evaluation: float | None = None
+    last_evaluation: float | None = None
+
+
+def folder_of(run: Path, step: int) -> Path:
+    """Where the checkpoint of *step* lies; names sort by step."""
+    return run / "checkpoints" / f"step-{step:09d}"
+
+
+def existing(run: Path) -> list[Path]:
+    """The checkpoints of a run, the newest first, by step and never by time."""
+    return sorted((run / "checkpoints").glob("step-*"), reverse=True)
+
+
+def _random_state() -> dict[str, torch.Tensor]:
+    states = {"random/torch": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["random/cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def _identity(context: Context, data_digest: str) -> dict[str, Any]:
+    return {"data": data_digest, "seed": context.recipe.seed, "model": context.recipe.model}
+
+
+def save(context: Context, trainer: Trainer, position: Position, data: str, reason: str) -> None:
+    """Write a checkpoint, unless this step has one, and prune old ones.
+
+    Raises:
+        StorageError: The disk failed or is full; older checkpoints are untouched.
+    """
+    from safetensors.torch import save_file
+
+    directory = _directory(context)
+    target = folder_of(directory, position.step)
+    if target.exists():
+        return
+    started = time.monotonic()
+    state = {
+        "format": FORMAT,
+        "position": asdict(position),
+        "trainer": trainer.state(),
+        "identity": _identity(context, data),
+    }
+    with files.new_folder(target, lambda: {"step": position.step}) as folder:
+        tensors = {k: v.contiguous() for k, v in trainer.tensors().items()} | _random_state()
+        save_file(tensors, folder / TENSORS)
+        files.write_json(folder / STATE, state)
+    prune(context, keep=context.recipe.checkpoint.keep_last)
+    seconds = round(time.monotonic() - started, 3)
+    context.events.emit(
+        "checkpoint", step=position.step, path=str(target), seconds=seconds, reason=reason
+    )
+
+
+def prune(context: Context, *, keep: int) -> None:
+    """Remove the oldest checkpoints; never fewer than two remain, for one may be damaged."""
+    for path in existing(_directory(context))[max(keep, 2) :]:
+        files.discard(path)
+
+
+def restore(context: Context, trainer: Trainer, data: str) -> Position:
+    """Load the newest intact checkpoint and return where it stands.
+
+    Raises:
+        RunError: There are checkpoints, and none is intact, or it belongs to other data.
+    """
+    found = existing(_directory(context))
+    skipped = []
+    for path in found:
+        try:
+            files.verify_folder(path)
+        except IntegrityError as error:
+            skipped.append(error.message)
+            context.warn(f"skipped a checkpoint: {error.message}")
+            continue
+        return _load(context, trainer, path, data)
+    if found:
+        raise RunError(
+            f"{len(found)} checkpoints and none intact: {'; '.join(skipped)}",
+            code="R604",
+            hint="start a new run of the same recipe",
+        )
+    context.warn("the run had no checkpoint yet: it starts from its first step")
+    return Position()
+
+
+def _load(context: Context, trainer: Trainer, path: Path, data: str) -> Position:
+    from safetensors.torch import load_file
+
+    state = json.loads((path / STATE).read_bytes())
+    if state["format"] != FORMAT:
+        raise RunError(f"{path} has format {state['format']}, and this LlamaHome reads {FORMAT}")
+    expected = _identity(context, data)
+    if state["identity"] != expected:
+        changed = [key for key in expected if state["identity"].get(key) != expected[key]]
+        raise RunError(
+            f"{path} belongs to another {' and '.join(changed)}: the data may have changed since",
+            hint="start a new run of the same recipe",
+        )
+    tensors = load_file(path / TENSORS)
+    trainer.restore(tensors, state["trainer"])
+    torch.set_rng_state(tensors["random/torch"])
+    if torch.cuda.is_available() and "random/cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random/cuda"])
+    return Position(**state["position"])
+
+
+def _directory(context: Context) -> Path:
+    if context.directory is None:
+        raise RunError("training needs a run: use Kernel.run")
+    return context.directory

@@ -1,0 +1,125 @@
+"""The held-out loss, weighted by tokens, and answers to fixed prompts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from attrs import define, field
+
+from llamahome_core import (
+    ChatCodec,
+    Context,
+    DataError,
+    Generator,
+    Objective,
+    StepData,
+    Trainer,
+)
+from llamahome_training.forward import Batch, logits_at_labels
+
+
+@define(kw_only=True)
+class Evaluator:
+    """Measures the held-out loss and keeps the best.
+
+    Attributes:
+        context: The run's context.
+        objective: What is learned.
+        data: The held-out documents.
+        best: The lowest loss so far.
+        first: The loss before training.
+        last: The newest loss.
+    """
+
+    context: Context
+    objective: Objective
+    data: Sequence[StepData]
+    best: float | None = None
+    first: float | None = None
+    last: float | None = None
+
+    @torch.no_grad()
+    def measure(self, module: Any, trainer: Trainer) -> tuple[float, int] | None:
+        """Summed token loss over trained tokens, as their mean, and their number.
+
+        None if the run was asked to stop meanwhile: half a measure is none.
+        """
+        total, count = 0.0, 0
+        was_training = module.training
+        module.eval()
+        try:
+            for part in self.data:
+                for micro in part.micro_batches:
+                    if self.context.stop.requested:
+                        return None
+                    batch = Batch.of(micro, trainer.device)
+                    logits = logits_at_labels(
+                        module, batch, precision=self.context.recipe.train.precision
+                    )
+                    total += float(self.objective.loss(logits, batch.targets))
+                    count += micro.num_targets
+        finally:
+            module.train(was_training)
+        return trainer.total(total) / max(trainer.total(count), 1), count
+
+    def run(self, module: Any, trainer: Trainer, step: int) -> None:
+        """Measure and report."""
+        if not self.data or (measured := self.measure(module, trainer)) is None:
+            return
+        loss, tokens = measured
+        best = self.best is None or loss < self.best
+        self.best, self.last = loss if best else self.best, loss
+        self.first = loss if self.first is None else self.first
+        self.context.events.emit(
+            "eval", step=step, loss=loss, ppl=perplexity(loss), tokens=tokens, best=best
+        )
+
+
+def perplexity(loss: float) -> float | None:
+    """``exp(loss)``; None where it would say nothing."""
+    return math.exp(loss) if loss < math.log(1e6) else None
+
+
+@define(kw_only=True)
+class Sampler:
+    """Lets the model answer the recipe's prompts."""
+
+    context: Context
+    _prompts: list[tuple[str, list[int]]] = field(init=False, factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        prompts = self.context.recipe.sample.prompts
+        if prompts:
+            codec = self.context.get(ChatCodec)
+            self._prompts = [(prompt, prompt_ids(codec, prompt)) for prompt in prompts]
+
+    def run(self, module: Any, step: int) -> None:
+        """Answer each prompt and report; the same seed each time, so that answers compare."""
+        if not self._prompts:
+            return
+        settings, codec = self.context.recipe.sample, self.context.get(ChatCodec)
+        generator = self.context.get(Generator)
+        for prompt, ids in self._prompts:
+            if self.context.stop.requested:
+                return
+            answer = generator.generate(
+                module,
+                ids,
+                max_tokens=settings.max_tokens,
+                temperature=settings.temperature,
+                seed=self.context.recipe.seed,
+            )
+            text = codec.decode(answer)
+            self.context.events.emit("sample", step=step, prompt=prompt, answer=text)
+
+
+def prompt_ids(codec: ChatCodec, prompt: str) -> list[int]:
+    """*prompt* as a user's turn or, for a model without a chat template, as the start of a text."""
+    try:
+        return codec.encode([{"role": "user", "content": prompt}], reply=True).ids
+    except DataError:
+        ids = codec.encode_text(prompt)
+        return ids[:-1] if ids and ids[-1] in codec.end_ids else ids

@@ -1,0 +1,185 @@
+"""The training loop, from top to bottom.
+
+One owner of the loss's normalisation, here: summed token loss over the trained tokens of the
+whole optimizer step. The gradient is the same however the step is split.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from attrs import define, evolve, field
+
+from llamahome_core import (
+    Context,
+    Interrupted,
+    Objective,
+    Optimizer,
+    Schedule,
+    StepData,
+    Steps,
+    Trainer,
+    TrainingError,
+)
+from llamahome_training import checkpoints
+from llamahome_training.checkpoints import Position
+from llamahome_training.evaluation import Evaluator, Sampler
+from llamahome_training.forward import Batch, logits_at_labels
+from llamahome_training.records import Recorder
+
+MAX_SKIPPED = 3
+"""Steps in a row whose gradient was not finite, before training gives up."""
+
+
+@define(kw_only=True)
+class Loop:
+    """Runs optimizer steps until the recipe's length is reached or somebody asks to stop."""
+
+    context: Context
+    trainer: Trainer
+    module: Any
+    objective: Objective
+    optimizer: Optimizer
+    schedule: Schedule
+    steps: Steps
+    total: int
+    data_digest: str
+    evaluator: Evaluator
+    sampler: Sampler
+    position: Position = field(factory=Position)
+    _skipped: int = 0
+
+    def run(self) -> None:
+        """Train.
+
+        Raises:
+            Interrupted: Somebody asked to stop; the state is saved.
+            TrainingError: The gradient was not finite several times in a row.
+        """
+        self.module.train()
+        recorder = Recorder(self.context, self.total)
+        if self.position.step == 0:
+            self._look(evaluate=True, sample=True)
+        recorder.start()
+        while self.position.step < self.total:
+            self._stop_if_asked()
+            with recorder.step() as record:
+                self._one(record)
+            self._after(recorder)
+        self._stop_if_asked()
+
+    def _one(self, record: dict[str, Any]) -> None:
+        """One optimizer step."""
+        step = self.position.step
+        data = self.steps.step(step)
+        loss = self._gradients(data)
+        rate = self.optimizer.learning_rate * self.schedule.factor(step, self.total)
+        result = self.trainer.step(learning_rate=rate, clip=self.context.recipe.train.clip or None)
+        self.position = evolve(
+            self.position,
+            step=step + 1,
+            tokens=self.position.tokens + data.num_tokens,
+            trained_tokens=self.position.trained_tokens + data.num_targets,
+        )
+        self._guard(data, result.applied)
+        record |= {
+            "step": step + 1,
+            "epoch": data.epoch,
+            "loss": loss,
+            "lr": rate,
+            "grad_norm": result.grad_norm,
+            "applied": result.applied,
+            "tokens": self.position.tokens,
+            "tokens_trained": self.position.trained_tokens,
+            "num_tokens": data.num_tokens,
+            "num_targets": data.num_targets,
+        }
+
+    def _gradients(self, data: StepData) -> float:
+        """Add the step's gradients; returns its mean token loss."""
+        total = self.trainer.total(data.num_targets)
+        loss = 0.0
+        for micro in data.micro_batches:
+            batch = Batch.of(micro, self.trainer.device)
+            precision = self.context.recipe.train.precision
+            logits = logits_at_labels(self.module, batch, precision=precision)
+            part = self.objective.loss(logits, batch.targets) / total
+            self.trainer.backward(part)
+            loss += float(part.detach())
+        return self.trainer.total(loss)
+
+    def _guard(self, data: StepData, applied: bool) -> None:
+        """A step that is not finite changes nothing; several in a row end the run."""
+        if applied:
+            self._skipped = 0
+            return
+        self._skipped += 1
+        rows = ", ".join(map(str, data.rows[:8]))
+        self.context.warn(
+            f"step {self.position.step} was skipped: its gradient is not finite (documents {rows})",
+            step=self.position.step,
+        )
+        if self._skipped >= MAX_SKIPPED:
+            raise TrainingError(
+                f"the gradient was not finite in {MAX_SKIPPED} steps in a row, up to step "
+                f"{self.position.step}",
+                hint="lower [optimizer] learning_rate, or look at the documents named in warnings",
+            )
+
+    def _after(self, recorder: Recorder) -> None:
+        recipe, step = self.context.recipe, self.position.step
+        recorder.write()
+        last = step == self.total
+        evaluate = last or _due(recipe.evaluate.every, step)
+        sample = last or _due(recipe.sample.every, step)
+        if evaluate or sample:
+            self._look(evaluate=evaluate, sample=sample)
+        if not last and _due(recipe.checkpoint.every, step):
+            self._save("schedule")
+        elif last:
+            self._save("end")
+        if evaluate or sample or last:
+            recorder.start()
+
+    def _look(self, *, evaluate: bool, sample: bool) -> None:
+        """Evaluate and sample, outside the measured time."""
+        step = self.position.step
+        if evaluate:
+            self.evaluator.run(self.module, self.trainer, step)
+        if sample:
+            self.sampler.run(self.module, step)
+        self.position = evolve(
+            self.position,
+            first_evaluation=self.evaluator.first,
+            best_evaluation=self.evaluator.best,
+            last_evaluation=self.evaluator.last,
+        )
+
+    def _save(self, reason: str) -> None:
+        checkpoints.save(self.context, self.trainer, self.position, self.data_digest, reason)
+
+    def _stop_if_asked(self) -> None:
+        stop = self.context.stop
+        if stop.signal is None:
+            return
+        if self.position.step > 0:
+            self._save("signal")
+        raise Interrupted(
+            f"stopped after step {self.position.step} of {self.total}, and saved",
+            signal=stop.signal,
+        )
+
+
+def _due(every: int | None, step: int) -> bool:
+    return every is not None and step % every == 0
+
+
+def num_steps(context: Context, steps: Steps, tokens_per_epoch: int) -> int:
+    """Optimizer steps that the recipe's length means."""
+    train = context.recipe.train
+    if train.steps is not None:
+        return train.steps
+    if train.tokens is not None:
+        return max(1, math.ceil(train.tokens * steps.per_epoch / tokens_per_epoch))
+    return max(1, math.ceil((train.epochs or 1.0) * steps.per_epoch))

@@ -1,0 +1,165 @@
+"""The source ``jsonl``: every bad line is named with its column, and content alone is identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llamahome_core import DataError
+from llamahome_data.config import JsonlConfig
+from llamahome_data.jsonl import JsonlSource
+
+NO_CONTEXT: Any = None
+
+
+def source(path: Path, **settings: Any) -> JsonlSource:
+    return JsonlSource(JsonlConfig(path=path, **settings), NO_CONTEXT)
+
+
+def read(path: Path, **settings: Any) -> list[dict[str, Any]]:
+    return [row.value for row in source(path, **settings).rows()]
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    path: Path = tmp_path / "train.jsonl"
+    return path
+
+
+def test_rows_come_in_order_with_their_line_numbers_and_blank_lines_are_skipped(file):
+    """A number in a message must be the one that an editor shows."""
+    file.write_bytes(b'\xef\xbb\xbf{"text": "a"}\r\n\n   \n{"text": "b"}\n\x0c\n{"text": "c"}')
+    rows = list(source(file).rows())
+    assert [(row.number, row.value) for row in rows] == [
+        (1, {"text": "a"}),
+        (4, {"text": "b"}),
+        (6, {"text": "c"}),
+    ]
+    assert {row.source for row in rows} == {str(file)}
+
+
+def test_rows_are_read_as_they_are_asked_for(file):
+    """A bad line behind what is needed harms nobody: the file is not read at once."""
+    file.write_text('{"text": "a"}\nnonsense\n')
+    rows = source(file).rows()
+    assert next(rows).value == {"text": "a"}
+    with pytest.raises(DataError):
+        next(rows)
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "words"),
+    [
+        (b'{"text": "caf\xe9"}', 14, "byte 0xe9 is not UTF-8"),
+        ('{"text": "é'.encode() + b'\xff"}', 12, "byte 0xff is not UTF-8"),
+        (b'{"text": "a",}', 14, "not JSON"),
+        (b'{"text": "a"', 13, "not JSON: Expecting ',' delimiter"),
+        (b'{"text": "NaN", "n": NaN}', 22, "NaN is not JSON"),
+        (b'{"text": "a\\"NaN", "n": [-Infinity]}', 26, "-Infinity is not JSON"),
+        (b'["text"]', 1, "must be an object, this is an array"),
+        (b'"text"', 1, "must be an object, this is a string"),
+        (b"3", 1, "must be an object, this is a number"),
+        (b"2.5", 1, "must be an object, this is a number"),
+        (b"true", 1, "must be an object, this is true or false"),
+        (b"null", 1, "must be an object, this is null"),
+        (b"[" * 100_000, 1, "cannot be read"),
+        (b'{"text": ' + b"1" * 5000 + b"}", 1, "cannot be read"),
+    ],
+)
+def test_a_bad_line_is_named_with_file_line_and_column(file, line, column, words):
+    """The position is that of the fault, in characters, not in bytes."""
+    file.write_bytes(b'{"text": "fine"}\n\n' + line + b"\n")
+    with pytest.raises(DataError) as caught:
+        read(file)
+    assert caught.value.message.startswith(f"{file}:3:{column}: ")
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[\n{}\n]\n", "jq -c '.[]'"),
+        ('[{"text": "a"}]\n', "jq -c '.[]'"),
+        ('{\n"text": "a"\n}\n', "jq -c ."),
+    ],
+)
+def test_json_that_is_not_json_lines_gets_the_command_that_mends_it(file, content, words):
+    """An array, or an object over several lines, is the commonest mistake."""
+    file.write_text(content)
+    with pytest.raises(DataError) as caught:
+        read(file)
+    assert words in str(caught.value.hint)
+
+
+def test_fields_come_out_under_the_names_of_their_form(file):
+    """The settings name the fields; nothing else but tools gets through."""
+    file.write_text('{"q": "a", "a": "b", "id": 7}\n')
+    assert read(file, prompt="q", completion="a") == [{"prompt": "a", "completion": "b"}]
+    file.write_text('{"messages": [], "tools": [1], "id": 7}\n')
+    assert read(file) == [{"messages": [], "tools": [1]}]
+
+
+def test_an_explicit_form_takes_that_form_and_no_other(file):
+    """A row with text and a conversation is what the settings say that it is."""
+    file.write_text('{"messages": [], "text": "a"}\n')
+    assert read(file, format="text") == [{"text": "a"}]
+    assert read(file, format="messages") == [{"messages": []}]
+    with pytest.raises(DataError, match="no field 'prompt' or 'completion'"):
+        read(file, format="prompt-completion")
+
+
+def test_a_row_without_a_known_field_lists_the_fields_that_it_has(file):
+    """The message is enough to write the setting that mends it."""
+    file.write_text('{"question": "a", "answer": "b"}\n')
+    with pytest.raises(DataError) as caught:
+        read(file)
+    assert caught.value.message.startswith(f"{file}:1: no field 'messages' or ")
+    assert "the row has 'question', 'answer'" in caught.value.message
+    assert 'prompt = "question"' in str(caught.value.hint)
+
+
+def test_limit_reads_the_first_rows_and_no_more(file):
+    """Rows behind the limit are not even parsed."""
+    file.write_text('{"text": "a"}\n\n{"text": "b"}\nnonsense\n')
+    assert read(file, limit=2) == [{"text": "a"}, {"text": "b"}]
+
+
+def test_the_digest_is_that_of_the_content(file, tmp_path):
+    """A renamed or touched file is the same data; one changed byte is other data."""
+    file.write_text('{"text": "a"}\n')
+    digest = source(file).digest()
+    elsewhere = file.rename(tmp_path / "other.jsonl")
+    assert source(elsewhere).digest() == digest
+    elsewhere.write_text('{"text": "b"}\n')
+    assert source(elsewhere).digest() != digest
+
+
+@pytest.mark.parametrize("settings", [{"limit": 1}, {"format": "text"}, {"text": "body"}])
+def test_settings_that_change_the_rows_change_the_digest(file, settings):
+    """Otherwise the cache would serve the rows of other settings."""
+    file.write_text('{"text": "a", "body": "b"}\n{"text": "c"}\n')
+    assert source(file, **settings).digest() != source(file).digest()
+
+
+def test_a_missing_file_suggests_its_neighbour(file):
+    """A misspelt name is mended in one look."""
+    file.write_text('{"text": "a"}\n')
+    wrong = file.with_name("trian.jsonl")
+    for act in (source(wrong).digest, lambda: list(source(wrong).rows())):
+        with pytest.raises(DataError, match="No such file") as caught:
+            act()
+        assert caught.value.hint == "did you mean train.jsonl?"
+
+
+def test_a_folder_or_a_missing_folder_is_an_error_without_a_traceback(tmp_path):
+    """Whatever the path is, the user is told in one line."""
+    with pytest.raises(DataError, match="directory"):
+        source(tmp_path).digest()
+    with pytest.raises(DataError, match="No such file") as caught:
+        source(tmp_path / "no" / "file").digest()
+    assert caught.value.hint is None
+    with pytest.raises(DataError, match="No such file") as caught:
+        source(tmp_path / "zzz").digest()
+    assert caught.value.hint is None
