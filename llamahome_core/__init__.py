@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         AmbiguousNameError,
         BrokenPluginError,
         DataError,
+        HeldError,
         IntegrityError,
         Interrupted,
         LlamaHomeError,
@@ -108,7 +109,7 @@ _HOMES = {
     "Stage",
     "config": "ConfigError Problem",
     "context": "Context Stop",
-    "errors": "AmbiguousNameError BrokenPluginError DataError IntegrityError Interrupted "
+    "errors": "AmbiguousNameError BrokenPluginError DataError HeldError IntegrityError Interrupted "
     "LlamaHomeError ModelError OfflineError PluginError RequirementError RunError RunLockedError "
     "RunNotFoundError StorageError TrainingError UnavailableError UnknownNameError "
     "UnsafeModelError WorkspaceError suggest",
@@ -151,6 +152,7 @@ __all__ = [
     "EventLog",
     "Example",
     "Generator",
+    "HeldError",
     "IntegrityError",
     "Interrupted",
     "Kernel",

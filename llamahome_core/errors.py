@@ -20,6 +20,7 @@
     │   └── RunLockedError      R603  another process holds the run
     ├── IntegrityError          S701  stored data is not what was written
     ├── StorageError            S702  the disk or the store failed
+    │   └── HeldError           S703  another process holds a lock
     ├── WorkspaceError          W801  the workspace folder cannot be used
     └── Interrupted             X130  stopped by a signal, after a clean save
 """
@@ -161,6 +162,13 @@ class StorageError(LlamaHomeError):
     """The disk or the store failed."""
 
     code = "S702"
+
+
+class HeldError(StorageError):
+    """Another process holds the lock."""
+
+    code = "S703"
+    exit_code = 5
 
 
 class WorkspaceError(LlamaHomeError):

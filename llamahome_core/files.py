@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -22,7 +23,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from llamahome_core.errors import IntegrityError, StorageError
+from llamahome_core.errors import HeldError, IntegrityError, StorageError
 
 MANIFEST = "MANIFEST.json"
 _CHUNK = 1 << 20
@@ -47,11 +48,18 @@ def fsync_file(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> Path:
-    """Create *folder* and its parents, each durable."""
-    missing = [p for p in (folder, *folder.parents) if not p.exists()]
-    for path in reversed(missing):
-        path.mkdir(exist_ok=True)
-        fsync_folder(path.parent)
+    """Create *folder* and its parents, each durable.
+
+    Raises:
+        StorageError: It cannot be made.
+    """
+    try:
+        missing = [p for p in (folder, *folder.parents) if not p.exists()]
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+            fsync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(f"cannot make {folder}: {error.strerror or error}") from error
     return folder
 
 
@@ -113,9 +121,17 @@ def discard(path: Path) -> None:
         trash.unlink()
 
 
-def sweep(folder: Path) -> list[Path]:
-    """Remove what crashed attempts left in *folder*; call it only with the folder's lock held."""
-    left = [p for p in folder.glob(".*") if ".tmp-" in p.name or p.name.startswith(".trash-")]
+def sweep(folder: Path, name: str | None = None) -> list[Path]:
+    """Remove what crashed attempts left in *folder*; call it only with the lock of that held.
+
+    Args:
+        folder: Where the attempts were made.
+        name: Only attempts to make this file or folder; all, and half-removed ones, if None.
+    """
+    if name is not None:
+        left = list(folder.glob(f".{glob.escape(name)}.tmp-*"))
+    else:
+        left = [p for p in folder.glob(".*") if ".tmp-" in p.name or p.name.startswith(".trash-")]
     for path in left:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -311,16 +327,20 @@ def lock(path: Path, *, wait: bool = True) -> Iterator[None]:
         wait: Wait for the holder instead of failing.
 
     Raises:
-        StorageError: *wait* is false and another process holds it; the message says which.
+        HeldError: *wait* is false and another process holds it; the message says which.
+        StorageError: The lock file cannot be made.
     """
     make_folder(path.parent)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StorageError(f"cannot open {path}: {error.strerror or error}") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
-            raise StorageError(f"{path} is held by {holder or 'another process'}") from None
+            raise HeldError(f"{path} is held by {holder or 'another process'}") from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         yield

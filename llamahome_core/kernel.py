@@ -263,7 +263,7 @@ class Kernel:
                 logger.warning("observer failed", plugin=plugin.name, error=repr(error))
             outcome = carry_out(run)
             if outcome.error is not None:
-                logger.error("run ended", error=repr(outcome.error), exc_info=outcome.error)
+                logger.debug("run ended", error=repr(outcome.error), exc_info=outcome.error)
             for plugin, error in self.plugins.notify(
                 "llamahome_run_finished", run=run, outcome=outcome
             ):

@@ -47,7 +47,9 @@ def _formatter(*, json: bool, color: bool) -> logging.Formatter:
     last: Any = (
         structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
         if json
-        else structlog.dev.ConsoleRenderer(colors=color, pad_event_to=0)
+        else structlog.dev.ConsoleRenderer(
+            colors=color, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+        )
     )
     chain: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if json:

@@ -9,10 +9,8 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from llamahome_core.components import Ref
 
 DISABLED = 3
 """Exit code of a monitor that failed too often."""
+EVENTS = "events.jsonl"
 SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 """What is ignored here: the run tells of them in its events."""
 
@@ -118,7 +117,7 @@ class _Follower:
             call(*arguments)
         except (Exception, SystemExit):  # noqa: BLE001  # whatever it raises harms it alone
             self._in_a_row += 1
-            self._failed(traceback.format_exc())
+            self._failed(_traceback())
             return False
         return True
 
@@ -136,8 +135,16 @@ def _parse(line: bytes) -> Mapping[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
+def _traceback() -> str:
+    import traceback  # most monitors never need it
+
+    return traceback.format_exc()
+
+
 def _note(log: Path, text: str) -> None:
     """Append to the log, if that is possible at all."""
+    from datetime import UTC, datetime
+
     with suppress(OSError), log.open("a", encoding="utf-8") as file:
         file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text.rstrip()}\n")
 
@@ -185,10 +192,10 @@ def _main() -> int:
     try:
         monitor = _build(order)
     except (Exception, SystemExit):  # noqa: BLE001  # told in the log
-        _note(log, traceback.format_exc())
+        _note(log, _traceback())
         return DISABLED
     start = 0 if getattr(monitor, "whole_run", False) else order["offset"]
-    tail = Tail(Path(order["directory"]) / "events.jsonl", start)
+    tail = Tail(Path(order["directory"]) / EVENTS, start)
     return _Follower(monitor, tail, order["offset"], log).follow(gone, order["run"])
 
 

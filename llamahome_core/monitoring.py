@@ -27,12 +27,12 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from attrs import define, field
 
 from llamahome_core.components import Ref
-from llamahome_core.monitor_process import DISABLED, SIGNALS
+from llamahome_core.monitor_process import DISABLED, EVENTS, SIGNALS
 
 _PIPE = 60_000  # bytes that a pipe surely takes without a reader
 
@@ -46,19 +46,19 @@ class Log(Protocol):
 
 @define
 class _Child:
-    """A monitor's process, or why there is none."""
+    """A monitor's process and the pipe that tells it that its run is there."""
 
     name: str
     log: Path
     process: subprocess.Popen[bytes]
+    pipe: IO[bytes]
 
     def let_go(self) -> None:
         """Say that no more events come. A byte, because a fork of the run may hold the pipe."""
-        assert self.process.stdin is not None  # noqa: S101  # it was started with one
         with suppress(OSError):
-            self.process.stdin.write(b".")
+            self.pipe.write(b".")
         with suppress(OSError):
-            self.process.stdin.close()
+            self.pipe.close()
 
     def reap(self, deadline: float) -> str | None:
         """Wait until *deadline*, then kill; what to tell the user, if anything."""
@@ -77,6 +77,7 @@ class _Child:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.pipe.close()
 
 
 @define
@@ -87,18 +88,22 @@ class Monitors:
         selections: The monitors that the recipe chose.
         directory: The run's folder, which holds ``events.jsonl`` and ``log/``.
         log: Told of monitors that failed.
-        offset: Where the events of this session start, in bytes.
+        offset: Where the events of this session start, in bytes; if it is not given, where the
+            file ends when the monitors start.
     """
 
     selections: Sequence[Any]
     directory: Path
     log: Log
-    offset: int = 0
+    offset: int | None = None
     _children: list[_Child] = field(init=False, factory=list)
 
     def start(self) -> None:
         """Start a process for each monitor; one that cannot start is a warning."""
         seen: Counter[str] = Counter()
+        if self.offset is None:
+            events = self.directory / EVENTS
+            self.offset = events.stat().st_size if events.exists() else 0
         for selection in self.selections:
             seen[selection.name] += 1
             number = seen[selection.name]
@@ -148,7 +153,7 @@ class Monitors:
         assert process.stdin is not None  # noqa: S101  # it was started with one
         with suppress(BrokenPipeError):  # it has died already: close() tells
             process.stdin.write(line)
-        return _Child(name, Path(order["log"]), process)
+        return _Child(name, Path(order["log"]), process, process.stdin)
 
 
 def _path_of(thing: type) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +67,19 @@ class Train:
 
     def __attrs_post_init__(self) -> None:
         _exactly_one(epochs=self.epochs, steps=self.steps, tokens=self.tokens)
+
+    def total_steps(self, per_epoch: int, tokens_per_epoch: int) -> int:
+        """Optimizer steps that the length asks for, at least one.
+
+        Args:
+            per_epoch: Steps in one pass over the data.
+            tokens_per_epoch: Tokens in one pass over the data.
+        """
+        if self.steps is not None:
+            return self.steps
+        if self.tokens is not None:
+            return max(1, -(-self.tokens * per_epoch // tokens_per_epoch))
+        return max(1, math.ceil((self.epochs or 1.0) * per_epoch))
 
 
 @frozen(kw_only=True)

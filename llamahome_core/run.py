@@ -24,6 +24,7 @@ from attrs import define, frozen
 
 from llamahome_core import files
 from llamahome_core.errors import (
+    HeldError,
     Interrupted,
     LlamaHomeError,
     RunError,
@@ -100,7 +101,7 @@ def held(directory: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(files.lock(directory / ".lock", wait=False))
-        except StorageError as error:
+        except HeldError as error:
             raise RunLockedError(
                 f"run {directory.name} is going on: {error.message}",
                 hint=f"llamahome runs show {directory.name}",
@@ -220,7 +221,7 @@ def _alive(directory: Path) -> bool:
     try:
         with files.lock(directory / ".lock", wait=False):
             return False
-    except StorageError:
+    except HeldError:
         return True
 
 

@@ -11,18 +11,38 @@ show what is wrong with `render`::
 
 from __future__ import annotations
 
-from llamahome_core.config.describe import Setting, describe
-from llamahome_core.config.document import LAYERS, At, Document, Mark, Origin, Path, Span
-from llamahome_core.config.environment import RESERVED, environment
-from llamahome_core.config.layers import Merged, merge
-from llamahome_core.config.origins import SettingOrigin, origin_text, show_origins
-from llamahome_core.config.overrides import overrides, parse_value, runtime
-from llamahome_core.config.problems import CODES, ConfigError, Problem, path_text, to_json
-from llamahome_core.config.reader import display, read, read_dotenv
-from llamahome_core.config.redaction import is_secret
-from llamahome_core.config.render import render
-from llamahome_core.config.schema import json_schema
-from llamahome_core.config.structure import structure, unstructure
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llamahome_core.config.assignments import overrides, parse_value, runtime
+    from llamahome_core.config.description import Setting, describe
+    from llamahome_core.config.document import LAYERS, At, Document, Mark, Origin, Path, Span
+    from llamahome_core.config.layers import Merged, merge
+    from llamahome_core.config.origins import SettingOrigin, origin_text, show_origins
+    from llamahome_core.config.problems import CODES, ConfigError, Problem, path_text, to_json
+    from llamahome_core.config.reader import display, read, read_dotenv
+    from llamahome_core.config.redaction import is_secret
+    from llamahome_core.config.rendering import render
+    from llamahome_core.config.schema import json_schema
+    from llamahome_core.config.structuring import structure, unstructure
+    from llamahome_core.config.variables import RESERVED, environment
+
+_HOME = {
+    **dict.fromkeys(("overrides", "parse_value", "runtime"), "assignments"),
+    **dict.fromkeys(("Setting", "describe"), "description"),
+    **dict.fromkeys(("LAYERS", "At", "Document", "Mark", "Origin", "Path", "Span"), "document"),
+    **dict.fromkeys(("Merged", "merge"), "layers"),
+    **dict.fromkeys(("SettingOrigin", "origin_text", "show_origins"), "origins"),
+    **dict.fromkeys(("CODES", "ConfigError", "Problem", "path_text", "to_json"), "problems"),
+    **dict.fromkeys(("display", "read", "read_dotenv"), "reader"),
+    "is_secret": "redaction",
+    "render": "rendering",
+    "json_schema": "schema",
+    **dict.fromkeys(("structure", "unstructure"), "structuring"),
+    **dict.fromkeys(("RESERVED", "environment"), "variables"),
+}
+"""Which module a name lives in. No module is called like a name: its import would hide the name."""
 
 __all__ = [
     "CODES",
@@ -58,3 +78,16 @@ __all__ = [
     "to_json",
     "unstructure",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used: most commands need few of these modules."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -14,6 +14,7 @@ from typing import Any
 from attrs import frozen
 
 _SHOWN = 60
+_EXACT = 2**53
 _OPS = {">": "greater than", ">=": "at least", "<": "less than", "<=": "at most"}
 _SCHEMA_OPS = {
     ">": "exclusiveMinimum",
@@ -94,6 +95,8 @@ def _got(value: Any) -> str:
         )
     if isinstance(value, list | tuple | dict):
         return f"{len(value)} {'element' if len(value) == 1 else 'elements'}"
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return str(int(value))  # the user wrote 0, not 0.0
     return str(value)
 
 
@@ -120,7 +123,10 @@ def _choice(validator: Any) -> Constraint:
 
 def _pattern(validator: Any) -> Constraint:
     pattern = validator.pattern.pattern
-    return Constraint(f"text that matches {pattern}", {"pattern": pattern})
+    # A schema's pattern may match anywhere; attrs' matches all of the text unless told otherwise.
+    anchors = {"fullmatch": ("^(?:", ")$"), "match": ("^(?:", ")")}
+    before, after = anchors.get(validator.match_func.__name__, ("", ""))
+    return Constraint(f"text that matches {pattern}", {"pattern": f"{before}{pattern}{after}"})
 
 
 _READERS: dict[str, Callable[[Any], Constraint]] = {

@@ -29,14 +29,10 @@ def fields(cls: type[Any]) -> tuple[attrs.Attribute[Any], ...]:
 
 
 def bare(type_: Any) -> Any:
-    """*type_* without ``Annotated``, ``NewType`` and the like around it."""
-    while True:
-        if typing.get_origin(type_) is typing.Annotated:
-            type_ = typing.get_args(type_)[0]
-        elif hasattr(type_, "__supertype__"):
-            type_ = type_.__supertype__
-        else:
-            return type_
+    """*type_* without the ``NewType`` around it."""
+    while hasattr(type_, "__supertype__"):
+        type_ = type_.__supertype__
+    return type_
 
 
 def arms(type_: Any) -> tuple[Any, ...]:
@@ -64,7 +60,7 @@ def element(type_: Any) -> tuple[Any, Any] | None:
     origin, args = typing.get_origin(type_) or type_, typing.get_args(type_)
     if origin in (list, Sequence):
         return list, args[0] if args else Any
-    if origin is tuple and (not args or (len(args) == 2 and args[1] is Ellipsis)):  # noqa: PLR2004
+    if origin is tuple and (not args or (len(args) == 2 and args[1] is Ellipsis)):  # noqa: PLR2004  # tuple[X, ...]
         return tuple, args[0] if args else Any
     if origin in (dict, Mapping):
         return dict, args[1] if args else Any

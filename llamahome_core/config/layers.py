@@ -90,8 +90,8 @@ class _Merger:
     ) -> None:
         if "use" in above and "use" in below and above["use"] != below["use"]:
             for key in [key for key in below if key != "use"]:
-                del below[key]
-                self._forget((*path, key))
+                self._forget((*path, key), below.pop(key))
+                self.origins.pop((*path, key), None)
         for key, value in above.items():
             self._value((*path, key), below, value, document)
 
@@ -104,10 +104,8 @@ class _Merger:
             self._elements(path, items, value, document)
             return
         self._check(path, old, value, document)
-        if isinstance(old, dict | list) and not (
-            isinstance(old, dict) and isinstance(value, Mapping)
-        ):
-            self._forget(path)
+        if not (isinstance(old, dict) and isinstance(value, Mapping)):
+            self._forget(path, old)
         if isinstance(value, Mapping):
             parent[path[-1]] = table = old if isinstance(old, dict) else {}
             self._note_table(path, document)
@@ -146,12 +144,7 @@ class _Merger:
 
     def _note_all(self, path: Path, value: Any, document: Document) -> None:
         self._note(path, document)
-        items: Iterable[tuple[Any, Any]] = ()
-        if isinstance(value, Mapping):
-            items = value.items()
-        elif isinstance(value, list):
-            items = enumerate(value)
-        for key, item in items:
+        for key, item in _items(value):
             self._note_all((*path, key), item, document)
 
     def _note_table(self, path: Path, document: Document) -> None:
@@ -164,11 +157,17 @@ class _Merger:
         shadowed = (evolve(old, shadowed=()), *old.shadowed) if old else ()
         self.origins[path] = Origin(document, document.marks.get(path, Mark()), shadowed)
 
-    def _forget(self, path: Path) -> None:
-        """Drop the origins below *path*; its own one stays, to be shadowed."""
-        for where in [where for where in self.origins if where[: len(path)] == path]:
-            if where != path:
-                del self.origins[where]
+    def _forget(self, path: Path, old: Any) -> None:
+        """Drop the origins of what is in *old*, the value at *path*; its own one stays."""
+        for key, item in _items(old):
+            self._forget((*path, key), item)
+            self.origins.pop((*path, key), None)
+
+
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(value, Mapping):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
 
 
 def _child(parent: Any, part: str | int) -> Any:

@@ -11,7 +11,7 @@ from attrs import frozen
 from llamahome_core.config.document import Origin, Path
 from llamahome_core.config.layers import Merged
 from llamahome_core.config.problems import path_text
-from llamahome_core.config.redaction import HIDDEN, cover, is_secret
+from llamahome_core.config.redaction import HIDDEN, is_secret
 
 
 @frozen
@@ -65,7 +65,7 @@ def origin_text(origin: Origin) -> str:
 
 
 def _place(origin: Origin) -> str:
-    place = cover(origin.place())
+    place = origin.place()
     return (
         place if place.startswith(("environment variable", "--set")) else f"{origin.layer} {place}"
     )

@@ -28,7 +28,7 @@ CODES = {
 }
 """What each code means, in a few words."""
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_BARE_KEY = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]+")
 
 
 @frozen
@@ -93,7 +93,7 @@ def _spell_override(path: Path, edit: str, syntax: str) -> str:
 
 
 def quote_key(key: str) -> str:
-    """*key* as TOML spells it: bare where it can be, otherwise in quotes."""
+    """*key* as TOML spells it: bare where it can be; in quotes also where it could be an index."""
     return key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
 
 

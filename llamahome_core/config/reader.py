@@ -7,8 +7,8 @@ import pathlib
 from collections.abc import Collection
 
 from llamahome_core.config.document import Document, Lines, Mark, Origin
-from llamahome_core.config.environment import RESERVED, dotenv, parse_dotenv
 from llamahome_core.config.problems import ConfigError, Problem
+from llamahome_core.config.variables import RESERVED, dotenv, parse_dotenv
 from llamahome_core.errors import suggest
 
 MAX_BYTES = 10 * 2**20
@@ -110,8 +110,9 @@ def _decode(raw: bytes, path: pathlib.Path, layer: str) -> str:
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         message = f"{display(path)} is in UTF-16"
         raise _unreadable(path, layer, message, "save it as UTF-8")
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode()
     except UnicodeDecodeError as error:
         return _refuse_byte(raw, error.start, path, layer, "is not UTF-8")
     if "\0" in text:
@@ -120,8 +121,8 @@ def _decode(raw: bytes, path: pathlib.Path, layer: str) -> str:
 
 
 def _refuse_byte(raw: bytes, offset: int, path: pathlib.Path, layer: str, what: str) -> str:
-    text = raw.decode("utf-8", errors="replace").removeprefix("\ufeff").replace("\r\n", "\n")
-    before = raw[:offset].decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+    text = raw.decode(errors="replace").replace("\r\n", "\n")
+    before = raw[:offset].decode(errors="replace").replace("\r\n", "\n")
     span = Lines(text).span(len(before), len(before) + 1)
     document = Document(layer, display(path), path, text, {}, {})
     message = f"{display(path)} {what}: byte 0x{raw[offset]:02x} at offset {offset}"

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from llamahome_core.config import constraints, kinds
-from llamahome_core.config.describe import default, field_docs
+from llamahome_core.config.description import default, field_docs
 
 _PLAIN: dict[Any, dict[str, Any]] = {
     bool: {"type": "boolean"},

@@ -10,7 +10,7 @@ import pathlib
 from typing import Any, Literal
 
 from attrs import define, frozen
-from tomlkit.exceptions import ParseError
+from tomlkit.exceptions import ParseError, TOMLKitError
 from tomlkit.items import Array, InlineTable, Item, Key, String, StringType, Table
 from tomlkit.parser import Parser
 from tomlkit.source import Source
@@ -32,18 +32,13 @@ def parse_toml(text: str, *, layer: str, name: str, path: pathlib.Path | None = 
         parser.parse()
     except _DuplicateError as error:
         code, found = "C108", _explain_duplicate(error, parser.lines)
-    except ParseError as error:
-        offset = _offset(parser.lines, error)
+    except TOMLKitError as error:
+        offset = parser.stopped_at(error)
         code, found = "C107", explain(str(error), offset, text, parser.openings, parser.phase)
     else:
         return document
     span = parser.lines.span(found.start, found.end)
     raise ConfigError([problem_in(document, code, found.message, span, fix=found.fix)])
-
-
-def _offset(lines: Lines, error: ParseError) -> int:
-    span = Span(1, 1, error.col + 1, error.line)
-    return len(lines.cut(span))
 
 
 @define
@@ -107,6 +102,12 @@ class _Parser(Parser):
         self._setting: Path = ()
         self._in_header = False
         self._peeking = False
+
+    def stopped_at(self, error: TOMLKitError) -> int:
+        """The offset that *error* is about; not all of tomlkit's errors know it."""
+        if not isinstance(error, ParseError):
+            return self._idx
+        return len(self.lines.cut(Span(1, 1, error.col + 1, error.line)))
 
     # --- keys
 

@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from attrs import evolve, frozen
 
 _WHERE = re.compile(r" at line \d+ col \d+$")
-_STATEMENT = re.compile(r"[ \t]*(?:\[|[\w.\"'-]+[ \t]*=)")
+_STATEMENT = re.compile(
+    r"[ \t]*(?:\[{1,2}[A-Za-z_][\w.-]*\]{1,2}[ \t]*(?:#|$)|[\w.\"'-]+[ \t]*=)", re.MULTILINE
+)
 _BOOLEANS = {
-    "true": "true",
-    "yes": "true",
-    "on": "true",
-    "false": "false",
-    "no": "false",
-    "off": "false",
+    **dict.fromkeys(("true", "yes", "on"), "true"),
+    **dict.fromkeys(("false", "no", "off"), "false"),
 }
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xa0\u2000-\u200b\u202f\u3000\ufeff]|\r(?!\n)"
+)
 _EMPTY_PART = re.compile(r"(?:^|\.)[ \t]*(?=\.|$)")
 _TRIPLE = 3
 _LINE_OPENINGS = {
@@ -62,14 +62,15 @@ def explain(
         return Explanation("this is nested more than 100 levels deep", offset, offset + 1)
     if openings and openings[-1][0] == "text":
         return _in_text(error, offset, text, openings[-1][1])
-    if openings and _is_unclosed(offset, text, openings[-1][1]):
-        return _unclosed(offset, text, *openings[-1])
+    for name, opened in reversed(openings):
+        if _is_unclosed(offset, text, opened):
+            return _unclosed(offset, text, name, opened)
     if _CONTROL.match(text, offset):
         return _control_character(offset, text, "here")
     rules: dict[str, Callable[[], Explanation | None]] = {
-        "value": lambda: _in_value(text, start),
+        "value": lambda: _in_value(offset, text, start),
         "header": lambda: _in_header(offset, text, start),
-        "key": lambda: _in_key(text, start),
+        "key": lambda: _in_key(text, start, is_inline=bool(openings)),
         "after": lambda: _after_value(offset, text, openings),
     }
     return rules[kind]() or Explanation(_plain(error), offset, offset + 1)
@@ -128,8 +129,10 @@ def _unclosed(offset: int, text: str, kind: str, start: int) -> Explanation:
     return Explanation(message, start, start + 1, f"add the closing {close}")
 
 
-def _in_value(text: str, start: int) -> Explanation:
+def _in_value(offset: int, text: str, start: int) -> Explanation:
     raw = _rest(text, start)
+    if raw.startswith(("[", "{")):
+        return Explanation(f"`{text[offset]}` is not expected here", offset, offset + 1)
     token = re.split(r"[,\]}]", raw, maxsplit=1)[0].rstrip()
     if not token or token.startswith("#"):
         return Explanation("a value is missing here", start, start + 1)
@@ -142,8 +145,17 @@ def _in_value(text: str, start: int) -> Explanation:
         return Explanation(
             message, start, end, "remove the line: a setting left out has its default"
         )
+    return _in_token(token, start, end)
+
+
+def _in_token(token: str, start: int, end: int) -> Explanation:
+    if re.match(r"\d+[:-]\d+[:-]", token):
+        return Explanation(f"`{token}` is no date and no time of day", start, end)
     if re.match(r"[+-]?\.?\d", token):
         return Explanation(f"`{token}` is not a number", start, end, _number_fix(token))
+    if quoted := re.fullmatch(r"[\u2018-\u201f«»](.*)[\u2018-\u201f«»]", token):
+        message = "these are not the quotes of TOML"
+        return Explanation(message, start, end, f'write "{quoted[1]}"')
     fix = f"put it in quotes: {json.dumps(token, ensure_ascii=False)}"
     return Explanation(f"the text `{token}` needs quotes", start, end, fix)
 
@@ -172,8 +184,10 @@ def _in_header(offset: int, text: str, start: int) -> Explanation | None:
     return None
 
 
-def _in_key(text: str, start: int) -> Explanation | None:
+def _in_key(text: str, start: int, *, is_inline: bool) -> Explanation | None:
     line = _rest(text, start)
+    if is_inline:
+        line = re.split(r"[,}]", line, maxsplit=1)[0]
     indent = len(line) - len(line.lstrip())
     start, line = start + indent, line.strip()
     for opening, message in _LINE_OPENINGS.items():
@@ -189,7 +203,10 @@ def _in_key(text: str, start: int) -> Explanation | None:
     if "=" not in line:
         message = f"`{line}` is not a setting: `=` and a value are missing"
         return Explanation(message, start, start + len(line))
-    key = line.split("=", 1)[0].rstrip()
+    return _in_name(line.split("=", 1)[0].rstrip(), start)
+
+
+def _in_name(key: str, start: int) -> Explanation | None:
     if empty := _EMPTY_PART.search(key):
         message = "a part of the key is missing beside the dot"
         return Explanation(message, start + empty.end(), start + empty.end() + 1)

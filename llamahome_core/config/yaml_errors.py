@@ -50,8 +50,8 @@ def _quoted(text: str, offset: int, opened: int, context: str) -> Explanation:
     if "escaped unicode" in context or "Unicode character" in context:
         message = "this escape sequence is no character of Unicode"
         return Explanation(message, offset, offset + 1, "write the character itself")
-    if text[offset - 1 : offset] == "\\" or text[offset : offset + 1] == "\\":
-        slash = offset if text[offset] == "\\" else offset - 1
+    if "escape" in context:
+        slash = text.rfind("\\", 0, offset + 1)
         message = f"`{text[slash : slash + 2]}` is not an escape sequence of YAML"
         fix = "write the text in single quotes, or double each backslash"
         return Explanation(message, slash, slash + 2, fix)
@@ -100,7 +100,9 @@ def _says(message: str, fix: str | None = None) -> Callable[[str, int, int, str]
 def _misaligned(text: str, offset: int, _opened: int, _context: str) -> Explanation:
     if text[text.rfind("\n", 0, offset) + 1 : offset].strip():
         message = "nothing but a comment may follow here"
-        return Explanation(message, offset, offset + 1, "put all of the value in one pair of quotes")
+        return Explanation(
+            message, offset, offset + 1, "put all of the value in one pair of quotes"
+        )
     message = "this line is indented differently from the settings around it"
     return Explanation(message, offset, offset + 1, "align it with the line above")
 

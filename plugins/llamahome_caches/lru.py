@@ -15,7 +15,7 @@ class LruCache:
     At no moment does it hold more than its bounds: room is made before a value is taken in.
     """
 
-    def __init__(self, config: LruConfig, context: Context) -> None:  # noqa: ARG002  # the contract
+    def __init__(self, config: LruConfig, context: Context) -> None:
         self._config = config
         self._lock = Lock()
         self._values: OrderedDict[str, bytes] = OrderedDict()

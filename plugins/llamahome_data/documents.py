@@ -72,7 +72,7 @@ class Encoder:
     codec: ChatCodec
     batch: Batch
     tally: Tally = field(factory=Tally)
-    _doubled: dict[int, bool] = field(factory=dict)
+    _special: dict[int, bool] = field(factory=dict)
 
     def documents(self, example: Example, row: Row) -> Iterator[Document]:
         """The documents of one row: usually one, none if it is dropped, several if it is split.
@@ -124,10 +124,13 @@ class Encoder:
             )
 
     def _is_special(self, token: int) -> bool:
-        """Whether *token* is one that text cannot contain: decoding leaves it out."""
-        if token not in self._doubled:
-            self._doubled[token] = not self.codec.decode([token])
-        return self._doubled[token]
+        """Whether *token* is one that decoding leaves out.
+
+        It is asked for two of them, because some tokenizers take one space off the start.
+        """
+        if token not in self._special:
+            self._special[token] = not self.codec.decode([token, token])
+        return self._special[token]
 
     def _overlong(self, document: Document, row: Row) -> Iterator[Document]:
         length, limit = len(document.ids), self.batch.max_length
@@ -141,7 +144,7 @@ class Encoder:
                 )
             case "truncate":
                 yield from self._truncated(document, row)
-            case "split":
+            case _:
                 self.tally.split += 1
                 yield from self._pieces(document)
 

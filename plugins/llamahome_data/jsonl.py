@@ -28,7 +28,7 @@ class JsonlSource:
     ``prompt`` and ``completion``; ``text``), and every other field but ``tools`` is left out.
     """
 
-    def __init__(self, config: JsonlConfig, context: Context) -> None:  # noqa: ARG002  # the contract
+    def __init__(self, config: JsonlConfig, context: Context) -> None:
         self.config = config
 
     def digest(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from llamahome_core import (
     ChatCodec,
     Context,
+    HeldError,
     IntegrityError,
     ModelFolder,
     Models,
@@ -23,7 +24,7 @@ from llamahome_core import (
 )
 from llamahome_data.documents import Encoder
 from llamahome_data.inputs import describe, key, open_sources
-from llamahome_data.prepared import Prepared, total_steps
+from llamahome_data.prepared import Prepared
 from llamahome_data.write import count_rows, write
 
 Inputs = dict[str, Any]
@@ -74,7 +75,7 @@ def plan(context: Context) -> dict[str, Any]:
     return {
         **prepared.summary,
         "steps_per_epoch": steps,
-        "steps": total_steps(recipe.train, steps, prepared.summary["tokens"]),
+        "steps": recipe.train.total_steps(steps, prepared.summary["tokens"]),
     }
 
 
@@ -98,8 +99,9 @@ def obtain(context: Context) -> tuple[Prepared, bool]:
 def _alone(target: Path, context: Context) -> Iterator[None]:
     """Hold the lock of *target*, so that of several processes one does the work.
 
-    Only work is at stake: a folder appears by one rename, so where locks do nothing (some network
-    file systems) the slower process finds it there.
+    The lock saves work and guards nothing else, for a folder appears by one rename. Where locks do
+    nothing (some network file systems), the slower process takes what is there, or fails and can
+    be run again; neither reads half a folder.
     """
     path, waiting = target.with_name(f"{target.name}.lock"), False
     with contextlib.ExitStack() as held:
@@ -107,7 +109,7 @@ def _alone(target: Path, context: Context) -> Iterator[None]:
             try:
                 held.enter_context(files.lock(path, wait=False))
                 break
-            except StorageError:
+            except HeldError:
                 if not waiting:
                     context.phase("wait for another process that prepares the same data")
                 waiting = True

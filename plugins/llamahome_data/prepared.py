@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
-from llamahome_core import Batch, IntegrityError, StepData, Steps, Train, files
+from llamahome_core import Batch, IntegrityError, StepData, Steps, files
 from llamahome_data.arrays import Documents
 from llamahome_data.steps import EvaluationSteps, TrainingSteps
 
@@ -71,17 +70,3 @@ class Prepared:
         """
         return EvaluationSteps(self._evaluation, self.batch)
 
-
-def total_steps(train: Train, per_epoch: int, tokens_per_epoch: int) -> int:
-    """Optimizer steps that the recipe's length asks for: at least one.
-
-    Args:
-        train: The recipe's length, in steps, tokens or epochs.
-        per_epoch: Steps in one pass over the data.
-        tokens_per_epoch: Tokens in one pass over the data.
-    """
-    if train.steps is not None:
-        return train.steps
-    if train.tokens is not None:
-        return max(1, -(-train.tokens * per_epoch // tokens_per_epoch))
-    return max(1, math.ceil((train.epochs or 1.0) * per_epoch))

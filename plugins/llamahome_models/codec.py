@@ -1,13 +1,17 @@
 """The one place where a conversation becomes tokens, in training and in serving alike.
 
-A conversation is rendered by the model's chat template and tokenised once, as a whole, so that the
-tokens are those that any other program gets for the same text. What the assistant wrote is then
-found by character offsets:
+A conversation is rendered by the model's chat template, and the text is tokenised from one opening
+of an answer to the next. So the tokens before an answer are always those that the model is given
+when it has to answer, whatever the answer begins with. Tokenised in one go they need not be:
+GPT-2's rule splits two newlines at the end of a prompt in another way than before a word, and an
+answer that begins with white space merges with the template's own.
 
-* A token that straddles the start of an answer belongs to the prompt. It arises when an answer
-  begins with white space that the tokenizer merges with the template's own; a model that is given
-  the prompt alone could never produce it, so it is not what the model should learn.
-* An answer ends with its end-of-turn token and includes nothing after it, such as a newline.
+A tokenizer that puts a space before each text, as SentencePiece does, cannot be cut in this way.
+There the text is tokenised as a whole, and a token that straddles the opening belongs to the
+prompt: a model that is given the prompt alone could never produce it.
+
+An answer, found by character offsets, ends with its end-of-turn token and includes nothing after
+it, such as a newline.
 """
 
 from __future__ import annotations
@@ -17,14 +21,13 @@ import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llamahome_core import Context, DataError, EncodedChat, Message, ModelError, ModelFolder, files
 from llamahome_models.template import ChatTemplate, plain_messages
-
-if TYPE_CHECKING:
-    from tokenizers import Encoding
 
 VERSION = 1
 """Raised when the same folder and conversation would give other tokens or spans."""
@@ -69,6 +72,7 @@ class Codec:
         self._prefix = self._text_prefix()
         # A byte-level post-processor cuts white space from offsets; the spans need it all.
         self._backend.post_processor = _no_trimming()
+        self._divisible = self._is_divisible()
         self._digest = _digest(folder.path)
         self._added = frozenset(self._tokenizer.added_tokens_decoder)
         self._templates: dict[bool, ChatTemplate] = {}
@@ -115,14 +119,12 @@ class Codec:
             ModelError: The model has no chat template.
         """
         template = self._template(tools=bool(tools))
-        turns = plain_messages(messages)
+        text, ranges = template.render(plain_messages(messages), tools, reply=reply)
+        ids, offsets = self._tokenise(text, [start for start, _ in ranges])
         if reply:
-            text = template.render(turns, tools, reply=True)
-            return EncodedChat(ids=self._encode(text).ids, assistant_spans=[])
-        text, ranges = template.spans(turns, tools)
-        encoding = self._encode(text)
-        spans = [self._span(text, encoding, start, end) for start, end in ranges]
-        return EncodedChat(ids=encoding.ids, assistant_spans=spans)
+            return EncodedChat(ids=ids, assistant_spans=[])
+        spans = [self._span(text, ids, offsets, at) for at in ranges]
+        return EncodedChat(ids=ids, assistant_spans=spans)
 
     def encode_text(self, text: str) -> list[int]:
         """Plain text as one document.
@@ -130,7 +132,7 @@ class Codec:
         The begin token comes first if the tokenizer adds one, and only once if *text* begins with
         it already. The end token always comes last, if the tokenizer has one.
         """
-        ids: list[int] = self._encode(text).ids
+        ids, _ = self._tokenise(text)
         if self._prefix and ids[: len(self._prefix)] != self._prefix:
             ids = self._prefix + ids
         end = self._tokenizer.eos_token_id
@@ -150,8 +152,23 @@ class Codec:
         stream = DecodeStream(skip_special_tokens=False)
         return [stream.step(self._backend, token) or "" for token in ids]
 
-    def _encode(self, text: str) -> Encoding:
-        return self._backend.encode(text, add_special_tokens=False)
+    def _tokenise(
+        self, text: str, cuts: Sequence[int] = ()
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """Ids, and the characters of *text* that each stands for; no token spans a cut."""
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        edges = [0, *(cuts if self._divisible else ()), len(text)]
+        for start, end in pairwise(edges):
+            encoding = self._backend.encode(text[start:end], add_special_tokens=False)
+            ids += encoding.ids
+            offsets += [(start + a, start + b) for a, b in encoding.offsets]
+        return ids, offsets
+
+    def _is_divisible(self) -> bool:
+        """Whether the tokens of two texts, one after the other, are tokens of the whole."""
+        ids = [i for t in "ab" for i in self._backend.encode(t, add_special_tokens=False).ids]
+        return bool(self._backend.decode(ids) == "ab")
 
     def _template(self, *, tools: bool) -> ChatTemplate:
         if tools not in self._templates:
@@ -166,11 +183,12 @@ class Codec:
             self._templates[tools] = ChatTemplate(source, variables, self._name)
         return self._templates[tools]
 
-    def _span(self, text: str, encoding: Encoding, start: int, end: int) -> tuple[int, int]:
-        """The tokens of the answer that lies between characters *start* and *end*."""
-        offsets, ids = encoding.offsets, encoding.ids
-        first = bisect_left(offsets, start, key=lambda offset: offset[0])
-        behind = last = bisect_left(offsets, end, key=lambda offset: offset[0])
+    def _span(
+        self, text: str, ids: list[int], offsets: list[tuple[int, int]], at: tuple[int, int]
+    ) -> tuple[int, int]:
+        """The tokens of the answer that lies between the characters *at*."""
+        first, behind = (bisect_left(offsets, edge, key=itemgetter(0)) for edge in at)
+        last = behind
         while last > first and ids[last - 1] not in self._added and _blank(text, offsets[last - 1]):
             last -= 1
         if last > first and ids[last - 1] in self._added:

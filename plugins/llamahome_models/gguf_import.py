@@ -149,9 +149,8 @@ def _verify(target: Path, logits: Any, *, tied: bool) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    model, info = AutoModelForCausalLM.from_pretrained(
-        str(target), output_loading_info=True, local_files_only=True
-    )
+    load: Any = AutoModelForCausalLM.from_pretrained
+    model, info = load(str(target), output_loading_info=True, local_files_only=True)
     wrong = {key: sorted(map(str, found)) for key, found in info.items() if found}
     same = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     if same != tied:

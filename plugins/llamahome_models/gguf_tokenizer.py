@@ -25,9 +25,7 @@ _GPT2 = frozenset({"gpt-2", "jais", "mpt", "olmo", "phi-2"})
 # The same, after each digit has been set apart.
 _DIGITS = frozenset({"codeshell", "refact", "smollm", "starcoder"})
 # A piece that is a token is taken as it is, and texts begin with the begin token.
-_WHOLE = frozenset(
-    {"falcon3", "falcon-h1", "llama3", "llama-bpe", "llama-v3", "pixtral", "tekken"}
-)
+_WHOLE = frozenset({"falcon3", "falcon-h1", "llama3", "llama-bpe", "llama-v3", "pixtral", "tekken"})
 
 _SPECIAL = {
     "bos_token_id": "bos_token_id",

@@ -67,13 +67,13 @@ class HubSource:
 
 def _reporting(progress: Progress) -> type[Any]:
     """A tqdm that shows nothing and tells *progress* the bytes of the whole download."""
-    from huggingface_hub.utils import tqdm
+    from huggingface_hub.utils.tqdm import tqdm
 
-    class Reporting(tqdm):  # type: ignore[type-arg, misc]  # generic in its stubs alone
+    class Reporting(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._bytes = kwargs.get("name") == "huggingface_hub.snapshot_download"
             self._done = 0
-            super().__init__(*args, **{**kwargs, "disable": True})
+            super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
 
         def update(self, n: float | None = 1) -> None:
             if self._bytes:

@@ -238,5 +238,3 @@ def _check_file(got: Path, reference: ModelReference) -> None:
 
 def _silent(done: int, total: int | None) -> None:
     """No progress to show."""
-
-

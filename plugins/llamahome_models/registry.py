@@ -26,6 +26,7 @@ _RECORD = "version"
 _FILE = "version.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NUMBER = re.compile(r"v\d+")
+_COMPLETE = re.compile(rf"([^/]+)/v(\d+)/{_RECORD}")
 
 
 def make_registry(context: Context) -> VersionRegistry:
@@ -92,10 +93,9 @@ class VersionRegistry:
         tags = self._tags()
         found = []
         for key in self.store.keys("" if name is None else f"{name}/"):
-            model, _, rest = key.rpartition("/v")
-            number, _, part = rest.partition("/")
-            if part == _RECORD and number.isdecimal():
-                found.append(self._version(model, int(number), tags.get(model, {})))
+            if match := _COMPLETE.fullmatch(key):
+                model, number = match[1], int(match[2])
+                found.append(self._version(model, number, tags.get(model, {})))
         return sorted(found, key=lambda version: (version.name, version.number))
 
     @property
@@ -118,8 +118,9 @@ class VersionRegistry:
         path = self.store.get(f"{key}/{_RECORD}") / _FILE
         try:
             record: dict[str, Any] = json.loads(path.read_bytes())
-            return {"metadata": {}, "digest": _digest(path.parent), **record}
-        except (OSError, ValueError, TypeError) as error:
+            wanted = {key: record[key] for key in ("parts", "metadata", "created")}
+            return wanted | {"digest": _digest(path.parent)}
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise IntegrityError(f"{path} is damaged: {error}") from error
 
     def _part(self, key: str, part: str, recorded: str) -> Path:

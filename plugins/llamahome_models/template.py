@@ -36,22 +36,11 @@ class ChatTemplate:
         self.marked = _MARK.search(self.source) is not None
 
     def render(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], *, reply: bool
-    ) -> str:
-        """The conversation as text.
-
-        Args:
-            messages: Turns whose content is text.
-            tools: JSON-schema tool descriptions.
-            reply: End with the opening of an assistant turn.
-
-        Raises:
-            DataError: The template refuses the conversation.
-        """
-        return self._render(messages, tools, reply=reply, track=False)[0]
-
-    def spans(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] = (),
+        *,
+        reply: bool = False,
     ) -> tuple[str, list[tuple[int, int]]]:
         """The conversation as text, and half-open character ranges of the assistant's turns.
 
@@ -59,15 +48,26 @@ class ChatTemplate:
         marks is rendered up to the opening of each assistant turn and to its end; this is valid
         only if both are prefixes of the whole.
 
+        Args:
+            messages: Turns whose content is text.
+            tools: JSON-schema tool descriptions.
+            reply: End with the opening of an assistant turn. There are no ranges then if the
+                template writes earlier turns differently once there are later ones.
+
         Raises:
-            DataError: The template refuses the conversation, or writes earlier turns differently
-                once there are later ones.
+            DataError: The template refuses the conversation, or rewrites earlier turns.
         """
+        self._check(messages, tools)
         if self.marked:
-            return self._render(messages, tools, reply=False, track=True)
-        text = self.render(messages, tools, reply=False)
+            return self._render(messages, tools, reply=reply, track=True)
+        text, _ = self._render(messages, tools, reply=reply, track=False)
         turns = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
-        return text, [self._turn(text, messages, tools, at) for at in turns]
+        try:
+            return text, [self._turn(text, messages, tools, at) for at in turns]
+        except DataError:
+            if not reply:
+                raise
+        return text, []
 
     def _turn(
         self,
@@ -82,8 +82,8 @@ class ChatTemplate:
                 "the conversation begins with the assistant: there is nothing to answer",
                 hint="begin with a user turn",
             )
-        opened = self.render(messages[:at], tools, reply=True)
-        ended = self.render(messages[: at + 1], tools, reply=False)
+        opened, _ = self._render(messages[:at], tools, reply=True, track=False)
+        ended, _ = self._render(messages[: at + 1], tools, reply=False, track=False)
         if not (text.startswith(ended) and ended.startswith(opened)):
             raise self._rewrites(at)
         return len(opened), len(ended)
@@ -105,9 +105,10 @@ class ChatTemplate:
         track: bool,
     ) -> tuple[str, list[tuple[int, int]]]:
         from jinja2 import TemplateError
-        from transformers.utils.chat_template_utils import render_jinja_template
+        from transformers.utils import chat_template_utils
 
-        self._check(messages, tools)
+        # annotated as text, and returns the texts and their marks
+        render: Any = chat_template_utils.render_jinja_template
         arguments: dict[str, Any] = {
             "tools": [dict(tool) for tool in tools] or None,
             "chat_template": self.source,
@@ -117,10 +118,10 @@ class ChatTemplate:
         }
         try:
             if not track:
-                rendered, _ = render_jinja_template([list(messages)], **arguments)
+                rendered, _ = render([list(messages)], **arguments)
                 return rendered[0], []
             with _tracking:
-                rendered, marks = render_jinja_template([list(messages)], **arguments)
+                rendered, marks = render([list(messages)], **arguments)
             return rendered[0], [(start, end) for start, end in marks[0]]
         except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
             raise self._refuses(messages, error) from error
@@ -156,7 +157,7 @@ def plain_messages(messages: Sequence[Message]) -> list[Message]:
     return [_plain(message, number) for number, message in enumerate(messages, 1)]
 
 
-def _plain(message: Message, number: int) -> Message:
+def _plain(message: Any, number: int) -> Message:
     if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
         raise DataError(
             f"turn {number} is no message: {message!r:.80}",

@@ -107,6 +107,11 @@ def seconds(number: float) -> str:
     return f"{whole}s"
 
 
+def wait(number: float) -> str:
+    """A time that passes while one looks: no fractions, at most two units."""
+    return seconds(number) if number >= _TIMES[-1][0] else f"{int(max(0.0, number))}s"
+
+
 def percent(done: float, total: float) -> str:
     """``34 %``; never 100 before the end."""
     return f"{int(100 * done / total) if total else 100} %"
@@ -117,10 +122,8 @@ def loss(number: float | None) -> str:
     return "not finite" if number is None else f"{number:.3f}"
 
 
-def perplexity(number: float | None) -> str:
-    """Three figures at least, in powers of ten when it says nothing any more."""
-    if number is None:
-        return "not finite"
+def perplexity(number: float) -> str:
+    """One decimal; powers of ten when it says little any more."""
     return f"{number:.1f}" if number < _READABLE else f"{number:.1e}"
 
 

@@ -61,7 +61,7 @@ class Frame:
     # --- The blocks ----------------------------------------------------------------------------
 
     def _header(self) -> list[Text]:
-        row = Text(fmt.clean(self.state.name), "bold")
+        row = Text().append(fmt.clean(self.state.name), "bold")
         for number, fact in enumerate(facts(self.state, self.symbols)):
             more = "  " if number == 0 else f" {self.symbols.dot} "
             if row.cell_len + len(more) + Text(fact).cell_len > self.width:
@@ -71,7 +71,7 @@ class Frame:
 
     def _numbers(self) -> list[Text]:
         state = self.state
-        rows = [self._training() if state.training else self._phase()]
+        rows = [self._training()] if state.training else self._phase()
         if state.train:
             rows += [self._loss()]
             rows += [self._eval()] if state.evals else []
@@ -120,33 +120,33 @@ class Frame:
         most = 2 * len(fmt.count(steps, self.symbols)) + 1 if steps else 0
         return self._bar("train", step, steps, text.rjust(most), left)
 
-    def _phase(self) -> Text:
-        progress, stage = self.state.progress, self.state.stage or "start"
+    def _phase(self) -> list[Text]:
+        """How far the stage is, and below it what it is doing, if it says so."""
+        progress, stage = self.state.progress, fmt.clean(self.state.stage or "start")
         if progress is None:
-            waited = max(0.0, self.now - self.state.stage_since)
-            return self._row(stage, Text(fmt.seconds(waited), "dim"))
+            return [label(stage).append(fmt.wait(self.now - self.state.stage_since), "dim")]
         amount: Callable[[float], str] = (
             fmt.size if progress.in_bytes else lambda n: fmt.count(n, self.symbols)
         )
-        done = amount(progress.done)
-        text = done if progress.total is None else f"{done} / {amount(progress.total)}"
+        text = amount(progress.done)
+        if progress.total is not None:
+            text = f"{text} / {amount(progress.total)}"
         if not progress.done:
-            text = fmt.seconds(max(0.0, self.now - progress.since))
+            text = fmt.wait(self.now - progress.since)
+        eta = progress.eta(self.now)
+        row = self._bar(stage, progress.done, progress.total, text, eta)
         phase = fmt.clean(progress.phase)
-        word = phase if phase == stage or stage in phase else f"{stage}: {phase}"
-        return self._bar(word, progress.done, progress.total, text, progress.eta(self.now))
+        return [row] if phase == stage else [row, label("").append(phase, "dim")]
 
     def _bar(
         self, word: str, done: float, total: float | None, text: str, left: float | None
     ) -> Text:
         """A label, a bar in the room that is left, the numbers; narrow terminals lose the bar."""
         head, tail = label(word), Text(text)
-        if head.cell_len > LABEL + 2:
-            head.append("  ")
         if total:
             tail.append(f"   {fmt.percent(done, total):>5}")
         if left is not None and total and done < total:
-            time = fmt.seconds(max(0.0, left))
+            time = fmt.wait(left)
             room = self.width - head.cell_len - tail.cell_len
             forms = (f"   {f'{time} left':<12}", f"   {time} left", f"  {time}", "")
             tail.append(next(form for form in forms if len(form) <= max(0, room)))
@@ -166,7 +166,7 @@ class Frame:
 
     def _loss(self) -> Text:
         state, trend = self.state, self.state.trend()
-        cell = Text(fmt.loss(state.train.get("loss")), "bold")
+        cell = Text().append(fmt.loss(state.train.get("loss")), "bold")
         if trend:
             arrow = self.symbols.down if trend < 0 else self.symbols.up
             cell.append(f" {arrow}", "green" if trend < 0 else "yellow")
@@ -177,13 +177,13 @@ class Frame:
     def _eval(self) -> Text:
         last, best = self.state.evals[-1], self.state.best
         cells = [Text(evaluation(last))]
-        if best is not None and best.get("step") == last.get("step"):
+        if best is not None and best["loss"] == last.get("loss"):
             cells.append(
                 Text("best so far", "green") if last.get("step") else Text("before training", "dim")
             )
         elif best is not None:
             cells.append(Text(f"best {evaluation(best)}", "dim"))
-        if "ppl" in last:
+        if last.get("ppl") is not None:
             cells.append(Text(f"perplexity {fmt.perplexity(last['ppl'])}"))
         return self._row("eval", *cells)
 
@@ -199,7 +199,8 @@ class Frame:
         return self._row("step", *cells)
 
     def _gradient(self) -> Text:
-        train, clip = self.state.train, self.state.run.get("clip")
+        train = self.state.train
+        clip = self.state.run.get("clip") or self.state.parameters.get("clip")
         norm = train.get("grad_norm")
         cell = Text("grad not finite" if norm is None else f"grad {norm:.2f}")
         if clip and norm is not None and norm > clip:
@@ -215,7 +216,7 @@ class Frame:
             cells.append(Text(f"peak {fmt.size(self.state.memory_peak)}"))
         if saved:
             age = self.now - saved["at"]
-            when = "now" if age < _JUST_NOW else f"{fmt.seconds(age)} ago"
+            when = "now" if age < _JUST_NOW else f"{fmt.wait(age)} ago"
             cells.append(Text(f"saved step {saved.get('step')}, {when}", "dim"))
         return self._row("memory", *cells)
 

@@ -108,8 +108,10 @@ class LiveView:
     def _lasting(self, event: Mapping[str, Any]) -> Text | None:
         kind = event.get("t")
         if kind == "warning" and self.state.warnings.get(str(event.get("text"))) == 1:
-            line = Text(f"  {self.symbols.warning} ", "yellow")
+            line = Text().append(f"  {self.symbols.warning} ", "yellow")
             return line.append(fmt.clean(event.get("text")))
+        if kind == "note":
+            return Text("    ").append(fmt.clean(event.get("text")), "dim")
         if kind == "stage" and event.get("status") == "finished":
             return self._stage(event)
         return self._detail(event) if self.verbosity > 0 else None
@@ -118,10 +120,10 @@ class LiveView:
         took = event.get("seconds") or 0.0
         if took < _SHORT and self.verbosity < 1:
             return None
-        line = Text(f"  {self.symbols.good} ", "green").append(fmt.clean(event.get("stage")))
+        line = Text().append(f"  {self.symbols.good} ", "green")
+        line.append(fmt.clean(event.get("stage")))
         data = self.state.data
-        since = seconds_of(event.get("time")) or 0.0
-        if (seconds_of(data.get("time")) or 0.0) >= since - took and data.get("tokens"):
+        if (seconds_of(data.get("time")) or 0.0) >= self.state.stage_since and data.get("tokens"):
             tokens = fmt.short(data["tokens"], self.symbols)
             documents = fmt.count(data.get("documents") or data.get("rows") or 0, self.symbols)
             line.append(f"  {documents} documents, {tokens} tokens", "dim")

@@ -85,7 +85,7 @@ def _pairs(event: Mapping[str, Any], **keys: str) -> str:
 
 
 def _run(event: Mapping[str, Any], _: PlainView) -> str:
-    keys = {key: key for key in ("recipe", "model", "adapter", "device", "host")}
+    keys = {key: key for key in ("recipe", "model", "device", "host")}
     return f"run {_value(event.get('name'))} {_value(event.get('status'))}{_pairs(event, **keys)}"
 
 
@@ -167,6 +167,7 @@ _LINES: dict[str, Callable[[Mapping[str, Any], PlainView], str | None]] = {
     "eval": _eval,
     "sample": _fields("step", "prompt", "answer"),
     "checkpoint": _fields("step", "reason", "seconds", "path"),
+    "note": lambda event, _: f"note {_value(event.get('text'))}",
     "rewind": _fields("step"),
     "warning": _warning,
     "stopping": _fields("signal"),

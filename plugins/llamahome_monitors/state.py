@@ -58,7 +58,7 @@ class RunState:
     Attributes:
         run: The ``run`` event: name, status, recipe, model and whatever else it says.
         stage: The stage that is going on.
-        stage_since: When it began, in seconds.
+        stage_since: When it, or the last one, began, in seconds.
         train_stage: The stage that training steps came from.
         progress: The phase that is going on; None while training steps come.
         data: The ``data`` event.
@@ -167,7 +167,8 @@ class RunState:
     def _on_stage(self, event: dict[str, Any]) -> None:
         self.progress = None
         self.stage = event.get("stage") if event.get("status") == "started" else None
-        self.stage_since = self.now
+        if self.stage:
+            self.stage_since = self.now
 
     def _on_phase(self, event: dict[str, Any]) -> None:
         self.progress = Progress(str(event.get("phase")), self.now)

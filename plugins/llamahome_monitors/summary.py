@@ -50,8 +50,7 @@ class Summary:
     # --- How it ended --------------------------------------------------------------------------
 
     def _finished(self) -> Iterator[Text]:
-        s = self.symbols
-        title = Text(f"{s.good} ", "bold green").append(fmt.clean(self.state.name), "bold")
+        title = self._named(f"{self.symbols.good} ", "bold green")
         yield self._title(title.append(f" finished in {fmt.seconds(self.state.elapsed)}"))
         yield from self._loss()
         yield from self._speed()
@@ -61,17 +60,16 @@ class Summary:
         yield from self._next("next")
 
     def _stopped(self) -> Iterator[Text]:
-        title = Text("stopped  ", "bold yellow").append(fmt.clean(self.state.name), "bold")
+        title = self._named("stopped  ", "bold yellow")
         at = f" at {position(self.state, self.symbols)}" if self.state.train else ""
-        yield Text().append_text(title).append(f"{at} after {fmt.seconds(self.state.elapsed)}")
+        yield title.append(f"{at} after {fmt.seconds(self.state.elapsed)}")
         if saved := self.state.checkpoint:
             yield self._row("saved", Text(f"checkpoint of step {saved.get('step')}"))
         yield from self._warnings()
         yield from self._next("resume", needed=True)
 
     def _failed(self) -> Iterator[Text]:
-        end, name = self.state.end, fmt.clean(self.state.name)
-        title = Text(f"{self.symbols.bad} ", "bold red").append(name, "bold")
+        end, title = self.state.end, self._named(f"{self.symbols.bad} ", "bold red")
         yield title.append(f" failed after {fmt.seconds(self.state.elapsed)}")
         code = fmt.clean(end.get("code") or "")
         text = f"[{code}] " if code else ""
@@ -80,20 +78,26 @@ class Summary:
             yield from self._long("fix", fmt.clean(end["hint"]))
         if code and self.hints:
             yield self._row("docs", Text(f"llamahome explain {code}"))
-        yield from self._long("log", fmt.clean(end.get("report") or self.directory / "log"))
+        yield from self._long("log", fmt.clean(end.get("report") or self._log))
         yield from self._warnings()
         if self.state.checkpoint:
             yield from self._next("resume", needed=True)
 
     def _lost(self) -> Iterator[Text]:
-        name = fmt.clean(self.state.name)
-        title = Text(f"{self.symbols.bad} ", "bold red").append(name, "bold")
+        title = self._named(f"{self.symbols.bad} ", "bold red")
         at = f" at {position(self.state, self.symbols)}" if self.state.train else ""
         yield title.append(f" is gone{at}: its process ended without a word")
-        yield from self._long("log", str(self.directory / "log"))
+        yield from self._long("log", str(self._log))
         yield self._row("resume", Text(f"llamahome run --resume {self.directory.name}"))
 
     # --- Parts ---------------------------------------------------------------------------------
+
+    @property
+    def _log(self) -> Path:
+        return self.directory / "log" / "run.log"
+
+    def _named(self, sign: str, style: str) -> Text:
+        return Text().append(sign, style).append(fmt.clean(self.state.name), "bold")
 
     def _row(self, word: str, text: Text) -> Text:
         return label(word).append_text(text)
@@ -133,14 +137,15 @@ class Summary:
             yield self._cells("loss", f"{fmt.loss(state.first_loss)} {to} {last}")
         if not state.evals:
             return
-        first, best = state.evals[0], state.best
-        if best is None or best is first:
+        # A resumed session did not see the evaluation before training; the end event tells it.
+        metrics, best = state.end.get("metrics") or {}, state.best
+        first = metrics.get("evaluate_loss_before", state.evals[0].get("loss"))
+        if best is None or best["loss"] == first:
             yield self._cells("eval", evaluation(state.evals[-1]))
             return
-        change = 100 * (float(best["loss"]) / float(first["loss"]) - 1) if first.get("loss") else 0
-        words = f"{fmt.loss(first.get('loss'))} {to} {fmt.loss(best['loss'])}"
-        change_words = f"{change:+.1f} %" if first.get("loss") else ""
-        yield self._cells("eval", words, f"best at step {best.get('step')}", change_words)
+        words = f"{fmt.loss(first)} {to} {fmt.loss(best['loss'])}"
+        change = f"{100 * (best['loss'] / first - 1):+.1f} %" if first else ""
+        yield self._cells("eval", words, f"best at step {best.get('step')}", change)
 
     def _speed(self) -> Iterator[Text]:
         state = self.state

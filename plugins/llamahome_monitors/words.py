@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
@@ -29,7 +30,8 @@ def fit(text: Text, width: int, symbols: Symbols) -> Text:
 
 def label(word: str) -> Text:
     """The start of a row."""
-    return Text("  ").append(set_cell_size(word, LABEL) if cell_len(word) < LABEL else word, "dim")
+    short = word if cell_len(word) < LABEL else set_cell_size(word, LABEL - 1)
+    return Text("  ").append(set_cell_size(short, LABEL), "dim")
 
 
 def columns(first: Text, cells: Iterable[Text], width: int, room: Sequence[int]) -> Text:
@@ -60,7 +62,10 @@ def wrapped(text: str, width: int, lines: int, symbols: Symbols) -> list[str]:
 
 def facts(state: RunState, symbols: Symbols) -> list[str]:
     """What is trained on what with what, as far as the events told."""
-    run, data = state.run, state.data
+    run, data = {**state.parameters, **state.run}, state.data
+    run.setdefault("adapter", (run.get("components") or {}).get("adapter"))
+    model = str(run.get("model") or "")
+    run["model"] = PurePath(model).name if model.startswith(("/", ".", "~")) else model
     known = [fmt.clean(run[key]) for key in ("model", "adapter") if run.get(key)]
     documents = data.get("documents") or data.get("rows")
     if documents:

@@ -6,7 +6,6 @@ whole optimizer step. The gradient is the same however the step is split.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from attrs import define, evolve, field
@@ -174,12 +173,3 @@ class Loop:
 def _due(every: int | None, step: int) -> bool:
     return every is not None and step % every == 0
 
-
-def num_steps(context: Context, steps: Steps, tokens_per_epoch: int) -> int:
-    """Optimizer steps that the recipe's length means."""
-    train = context.recipe.train
-    if train.steps is not None:
-        return train.steps
-    if train.tokens is not None:
-        return max(1, math.ceil(train.tokens * steps.per_epoch / tokens_per_epoch))
-    return max(1, math.ceil((train.epochs or 1.0) * steps.per_epoch))

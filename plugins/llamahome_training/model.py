@@ -37,8 +37,16 @@ def load(folder: ModelFolder, settings: Train) -> Any:
         raise ModelError(f"cannot load {folder.name}: {error}") from error
     model.config.use_cache = False
     if settings.checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        _checkpoint_activations(model)
     return model
+
+
+def _checkpoint_activations(model: Any) -> None:
+    """Recompute activations in the backward pass; the name changed in transformers 5.2x."""
+    old = "gradient_checkpointing_enable"
+    enable = getattr(model, "activation_checkpointing_enable", None) or getattr(model, old)
+    # Reentrant checkpointing gives LoRA no gradient: its input needs none (peft#137).
+    enable({"use_reentrant": False})
 
 
 def stored_dtype(folder: ModelFolder) -> torch.dtype:

@@ -10,7 +10,7 @@ import torch
 from llamahome_core import Context, ModelFolder, PreparedData, Trained
 from llamahome_training import checkpoints, forward, model
 from llamahome_training.evaluation import Evaluator, Sampler
-from llamahome_training.loop import Loop, num_steps
+from llamahome_training.loop import Loop
 
 
 def train(context: Context) -> None:
@@ -42,7 +42,7 @@ def _train(context: Context) -> None:
         optimizer=optimizer,
         schedule=context.build("schedule"),
         steps=steps,
-        total=num_steps(context, steps, int(data.summary["tokens"])),
+        total=context.recipe.train.total_steps(steps.per_epoch, int(data.summary["tokens"])),
         data_digest=data.digest,
         evaluator=Evaluator(context=context, objective=objective, data=data.evaluation()),
         sampler=Sampler(context=context),

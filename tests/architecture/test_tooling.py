@@ -83,6 +83,19 @@ def test_every_dependency_is_pinned_within_its_range(root, settings):
     assert not wrong
 
 
+def test_the_oldest_versions_are_the_lower_bounds(root, settings):
+    """``tox run -e lowest`` tests the lower bounds that users are promised."""
+    needed = [Requirement(line) for line in settings["project"]["dependencies"]]
+    bounds = {
+        canonicalize_name(requirement.name): clause.version
+        for requirement in needed
+        for clause in requirement.specifier
+        if clause.operator == ">="
+    }
+
+    assert _pins(root / ".ci" / "lowest.txt") == bounds
+
+
 def test_the_extra_all_holds_every_other_extra(settings):
     """``pip install llamahome[all]`` brings every part of LlamaHome."""
     extras = settings["project"]["optional-dependencies"]

@@ -23,7 +23,7 @@ from llamahome_core.monitor_process import Tail
 from llamahome_core.monitoring import Monitors
 from llamahome_core.recipe import Selection
 
-FAKES = '''
+FAKES = """
 import os, sys, time
 from pathlib import Path
 from typing import ClassVar
@@ -98,7 +98,7 @@ class Talks(Recorder):
 
 def broken(config, context):
     raise LookupError("this monitor cannot be built")
-'''
+"""
 
 
 class Warnings:
@@ -126,7 +126,7 @@ class Bench:
             kind="monitor", name=name, plugin="test", component=component, config=config
         )
 
-    def monitors(self, *factories: str, offset: int = 0) -> Monitors:
+    def monitors(self, *factories: str, offset: int | None = 0) -> Monitors:
         selections = [self.selection(factory) for factory in factories]
         return Monitors(selections, self.directory, self.log, offset)
 
@@ -246,6 +246,17 @@ def test_a_resumed_session_starts_at_its_offset(bench: Bench):
         assert bench.seen == [*before, "rewind 1", "closed"]
 
 
+def test_a_session_starts_where_the_file_ends(bench: Bench):
+    """Without an offset: what is there when the monitors start is of earlier sessions."""
+    bench.steps(1, 2)
+    bench.emit("end")
+    monitors = bench.monitors("Recorder", offset=None)
+    monitors.start()
+    bench.steps(3, 3)
+    monitors.close()
+    assert bench.seen == ["train 3", "closed"]
+
+
 def test_what_is_no_event_is_noted_and_skipped(bench: Bench):
     """A damaged line costs itself and nothing else."""
     bench.events.write_text('{"t": "train", "step": 1}\nnot json\n[1]\n')
@@ -284,7 +295,7 @@ def test_only_a_terminal_monitor_writes_to_the_streams(
     bench.emit("run")
     config = bench.fakes.TerminalConfig(out=bench.out)
     selections = [bench.selection("Talks"), bench.selection("Talks", config, "terminal")]
-    monitors = Monitors(selections, bench.directory, bench.log)
+    monitors = Monitors(selections, bench.directory, bench.log, offset=0)
     monitors.start()
     monitors.close()
     captured = capfd.readouterr()
@@ -479,21 +490,29 @@ def test_a_monitor_gives_way_to_training(bench: Bench):
     monitors.close()
 
 
-def test_a_monitor_costs_little_to_start(bench: Bench):
-    """At most 0.15 s of processor time of its own, without what its plugin imports."""
-    spent = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        bench.emit("end")
+def test_a_monitor_costs_little_to_start(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """At most 0.15 s of processor time, or 13 empty interpreters where those are slower."""
+    for name in [n for n in os.environ if n.startswith("COVERAGE_")]:
+        monkeypatch.delenv(name)  # measuring coverage costs more than what is measured
+
+    def watch() -> None:
         monitors = bench.monitors("Recorder")
-        with pytest.MonkeyPatch.context() as patch:  # measuring coverage costs more than this
-            for name in [n for n in os.environ if n.startswith("COVERAGE_")]:
-                patch.delenv(name)
-            monitors.start()
+        monitors.start()
         monitors.close()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(spent) < 0.15
+
+    def nothing() -> None:
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+
+    bench.emit("end")
+    spent = [(cpu_of(watch), cpu_of(nothing)) for _ in range(5)]
+    assert min(cost for cost, _ in spent) < max(0.15, 13 * min(bare for _, bare in spent))
+
+
+def cpu_of(call: Callable[[], None]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    call()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 RUN = """

@@ -11,6 +11,7 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,9 @@ class TinyCodec:
         self.tokenizer = Tokenizer.from_file(str(path))
         self.digest = hashlib.sha256(path.read_bytes()).hexdigest()
         self.vocab_size = self.tokenizer.get_vocab_size()
-        self.begin, self.end, self.start, self.stop = map(self.tokenizer.token_to_id, SPECIAL)
+        self.begin, self.end, self.start, self.stop = (
+            self.tokenizer.encode(token).ids[0] for token in SPECIAL
+        )
         self.end_ids = frozenset({self.end, self.stop})
 
     def _ids(self, text: str) -> list[int]:
@@ -84,13 +87,15 @@ class TinyCodec:
 
 @define
 class TinyObjective:
-    """Learns what the assistant says, or all of a plain text."""
+    """Learns what the assistant says, or all of a plain text; *before* is called for each row."""
 
     identity: str = "tiny"
     seconds: float = 0.0
+    before: Callable[[int], None] = lambda _: None
     encoded: int = 0
 
     def encode(self, example: Any, codec: Any) -> Encoded:
+        self.before(self.encoded)
         self.encoded += 1
         time.sleep(self.seconds)
         if example.text is not None:
@@ -137,7 +142,7 @@ class OneModel:
         return self.folder
 
 
-def data_selection(path: Path, role: str = "train", **settings: Any) -> Selection:
+def data_selection(path: Path, role: Any = "train", **settings: Any) -> Selection:
     (component,) = llamahome_data_sources()
     config = JsonlConfig(path=path, **settings)
     return Selection(
@@ -215,6 +220,26 @@ def codec(tokenizer_file) -> TinyCodec:
 def workspace(tmp_path) -> Path:
     path: Path = tmp_path / "workspace"
     return path
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    path: Path = write_rows(tmp_path / "train.jsonl", chats(60))
+    return path
+
+
+@pytest.fixture
+def run(workspace, codec):
+    """Runs the stage and returns the context, the data and the objective, which counts."""
+
+    def run(*data: Any, objective: Any = None, **tables: Any) -> tuple[Any, Any, Any]:
+        objective = objective or TinyObjective()
+        context = new_context(workspace, codec, *data, objective=objective, **tables)
+        prepare(context)
+        prepared = context.find(PreparedData)
+        return context, prepared, objective
+
+    return run
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -26,9 +27,8 @@ def test_every_reference_leads_to_something():
 
 def test_declaring_imports_nothing_heavy():
     """``llamahome --help`` loads this module."""
-    roots = {str(Path(p).parent) for p in (Path(plugin.__file__).parent,)}
     code = (
-        f"import sys; sys.path[:0] = {sorted(roots)!r} + {sys.path!r}\n"
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
         "import llamahome_data.plugin as p\n"
         "list(p.llamahome_data_sources()), list(p.llamahome_stages())\n"
         "assert not {'numpy', 'torch', 'xxhash', 'transformers'} & set(sys.modules)"
@@ -40,6 +40,7 @@ def test_the_settings_can_be_read_by_the_kernel():
     """Their annotations resolve at run time, and their constraints hold."""
     attrs.resolve_types(JsonlConfig)
     assert attrs.fields(JsonlConfig).path.type is Path
-    for wrong in ({"limit": 0}, {"prompt": ""}):
-        with pytest.raises(ValueError, match="limit|prompt"):
-            JsonlConfig(path=Path("a"), **wrong)  # type: ignore[arg-type]
+    wrongs: list[dict[str, Any]] = [{"limit": 0}, {"prompt": ""}]
+    for wrong in wrongs:
+        with pytest.raises(ValueError, match=r"limit|prompt"):
+            JsonlConfig(path=Path("a"), **wrong)

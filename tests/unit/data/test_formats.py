@@ -65,7 +65,7 @@ def test_a_conversation_keeps_its_turns_its_tools_and_their_other_fields():
         turn("assistant", None, tool_calls=[{"id": "1"}]),
         turn("tool", tool_call_id="1"),
         turn("tool", tool_call_id="2"),
-        turn("assistant", reasoning_content="so"),
+        turn("assistant", "I look", reasoning_content="so", tool_calls=[{"id": "3"}]),
         turn("user"),
         tools=[tool],
     )
@@ -78,6 +78,7 @@ def test_a_conversation_keeps_its_turns_its_tools_and_their_other_fields():
     }
     assert example.messages[3]["tool_call_id"] == "1"
     assert example.messages[5]["reasoning_content"] == "so"
+    assert example.messages[5]["content"] == "I look"
     assert example.tools == (tool,)
 
 
@@ -140,7 +141,7 @@ def test_the_roles_of_another_convention_get_a_hint():
 
 def test_a_weight_of_one_changes_nothing_and_is_allowed():
     """It is what every turn has."""
-    assert conversation(turn("user"), turn("assistant", weight=1))
+    assert conversation(turn("user"), turn("assistant", weight=1)).messages[1]["weight"] == 1
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_rows_are_read_as_they_are_asked_for(file):
 @pytest.mark.parametrize(
     ("line", "column", "words"),
     [
-        (b'{"text": "caf\xe9"}', 14, "byte 0xe9 is not UTF-8"),
+        (b'{"text": "b\xe9"}', 12, "byte 0xe9 is not UTF-8"),
         ('{"text": "é'.encode() + b'\xff"}', 12, "byte 0xff is not UTF-8"),
         (b'{"text": "a",}', 14, "not JSON"),
         (b'{"text": "a"', 13, "not JSON: Expecting ',' delimiter"),
@@ -146,7 +146,7 @@ def test_settings_that_change_the_rows_change_the_digest(file, settings):
 def test_a_missing_file_suggests_its_neighbour(file):
     """A misspelt name is mended in one look."""
     file.write_text('{"text": "a"}\n')
-    wrong = file.with_name("trian.jsonl")
+    wrong = file.with_name("train2.jsonl")
     for act in (source(wrong).digest, lambda: list(source(wrong).rows())):
         with pytest.raises(DataError, match="No such file") as caught:
             act()

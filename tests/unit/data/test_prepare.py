@@ -1,49 +1,26 @@
-"""The stage ``prepare``: what it leaves, what makes it start again, and what it refuses."""
+"""The stage ``prepare``: what it leaves, what it refuses, and what its plan says."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from llamahome_core import (
     Batch,
     DataError,
     Evaluate,
-    Interrupted,
     ModelFolder,
-    PreparedData,
     Selection,
-    StorageError,
     Train,
     files,
 )
 from llamahome_data import inputs
 from llamahome_data import prepare as stage
-from llamahome_data.prepared import EVALUATION, TRAINING, Prepared, total_steps
-
-
-@pytest.fixture
-def data(tmp_path, tools) -> Path:
-    path: Path = tools.write_rows(tmp_path / "train.jsonl", tools.chats(60))
-    return path
-
-
-@pytest.fixture
-def run(workspace, codec, tools):
-    """Runs the stage and returns the context, the data and the objective, which counts."""
-
-    def run(*data: Any, objective: Any = None, **tables: Any) -> tuple[Any, Prepared, Any]:
-        objective = objective or tools.TinyObjective()
-        context = tools.new_context(workspace, codec, *data, objective=objective, **tables)
-        stage.prepare(context)
-        prepared: Any = context.find(PreparedData)
-        return context, prepared, objective
-
-    return run
+from llamahome_data.prepared import EVALUATION, TRAINING, Prepared
 
 
 def cached(workspace: Path) -> list[str]:
@@ -57,7 +34,7 @@ def evaluated(prepared: Prepared) -> list[int]:
     return rows
 
 
-# --- What it leaves -----------------------------------------------------------------------------
+# --- What it leaves ------------------------------------------------------------------------------
 
 
 def test_the_documents_are_what_the_objective_made_of_the_rows(run, data, codec, tools):
@@ -128,7 +105,7 @@ def test_a_source_for_evaluation_is_held_out_whole(run, data, tmp_path, tools):
     assert sum(len(step.rows) for step in prepared.evaluation()) == 5
 
 
-# --- The split ----------------------------------------------------------------------------------
+# --- The split -----------------------------------------------------------------------------------
 
 
 def test_the_split_takes_about_its_share_and_every_row_is_on_one_side(run, tmp_path, tools):
@@ -172,189 +149,7 @@ def test_a_split_that_holds_out_nothing_is_told(run, tmp_path, tools):
     assert "holds out none" in warning["text"]
 
 
-# --- The key ------------------------------------------------------------------------------------
-
-
-def test_the_same_again_computes_nothing(run, data):
-    """Not one row is encoded a second time."""
-    _, first, _ = run(data)
-    context, second, objective = run(data)
-    assert objective.encoded == 0
-    assert second.digest == first.digest
-    assert second.summary == first.summary
-    (event,) = context.events.of("data")
-    assert event["reused"] is True
-    np.testing.assert_array_equal(first._training.tokens, second._training.tokens)
-
-
-def test_a_renamed_and_touched_file_is_the_same_data(run, data, tmp_path):
-    """Content counts, not name, place or time."""
-    run(data)
-    (tmp_path / "elsewhere").mkdir()
-    moved = data.rename(tmp_path / "elsewhere" / "other.jsonl")
-    moved.touch()
-    assert run(moved)[2].encoded == 0
-
-
-@pytest.mark.parametrize(
-    "tables",
-    [
-        {"seed": 5},
-        {"batch": Batch(tokens=2048)},
-        {"batch": Batch(rows=3, accumulate=2)},
-        {"train": Train(steps=3)},
-        {"evaluate": Evaluate(every=5)},
-        {"name": "other"},
-    ],
-)
-def test_settings_that_do_not_touch_the_documents_reuse_them(run, data, tables):
-    """Another batch or seed is no reason to wait."""
-    run(data)
-    tables.pop("name", None)
-    assert run(data, **tables)[2].encoded == 0
-
-
-def test_one_changed_byte_is_other_data(run, data):
-    """A stale cache is the worst answer."""
-    _, first, _ = run(data)
-    data.write_text(data.read_text().replace("What is 7 and 7?", "What is 7 and 8?"))
-    _, second, objective = run(data)
-    assert objective.encoded == 60
-    assert second.digest != first.digest
-
-
-@pytest.mark.parametrize(
-    "tables",
-    [
-        {"batch": Batch(max_length=500)},
-        {"batch": Batch(overlong="truncate")},
-        {"evaluate": Evaluate(split=0.5)},
-    ],
-)
-def test_settings_that_change_the_documents_change_the_key(run, data, tables):
-    """Everything that decides what a document is takes part."""
-    _, first, _ = run(data)
-    _, second, objective = run(data, **tables)
-    assert objective.encoded == 60
-    assert second.digest != first.digest
-
-
-def test_objective_tokenizer_role_limit_and_version_are_part_of_the_key(
-    run, data, tools, codec, monkeypatch
-):
-    """Each alone gives another key."""
-    digests = [run(data)[1].digest]
-    digests.append(run(data, objective=tools.TinyObjective(identity="tiny2"))[1].digest)
-    digests.append(run(tools.data_selection(data, limit=59))[1].digest)
-    held_out = tools.data_selection(data, role="evaluate")
-    digests.append(run(data, held_out)[1].digest)
-    digests.append(run(data, data)[1].digest)
-    with monkeypatch.context() as patch:
-        patch.setattr(inputs, "PREPARE_VERSION", 2)
-        digests.append(run(data)[1].digest)
-    with monkeypatch.context() as patch:
-        patch.setattr(codec, "digest", "other tokenizer or template")
-        digests.append(run(data)[1].digest)
-    assert len(set(digests)) == 7
-    assert run(data)[1].digest == digests[0]
-
-
-# --- Damage and interruption --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", [TRAINING, EVALUATION, "MANIFEST.json"])
-def test_a_flipped_byte_is_found_and_the_data_is_made_again(run, data, workspace, name):
-    """Wherever it is: with a warning, and with the right data in the end."""
-    _, first, _ = run(data, evaluate=Evaluate(split=0.2))
-    wanted = first._training.tokens.tolist()
-    path = workspace / ".cache" / "training" / first.digest / name
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    context, second, objective = run(data, evaluate=Evaluate(split=0.2))
-    assert objective.encoded == 60
-    assert second._training.tokens.tolist() == wanted
-    (warning,) = context.events.of("warning")
-    assert "damaged and is made again" in warning["text"]
-    assert run(data, evaluate=Evaluate(split=0.2))[2].encoded == 0
-
-
-def test_a_folder_that_was_made_from_something_else_is_not_believed(run, data, workspace):
-    """A key is a hash, and what stands behind it is compared as well."""
-    _, first, _ = run(data)
-    path = workspace / ".cache" / "training" / first.digest / "MANIFEST.json"
-    manifest = json.loads(path.read_text())
-    manifest["metadata"]["inputs"]["codec"] = "other"
-    path.write_text(json.dumps(manifest))
-    context, _, objective = run(data)
-    assert objective.encoded == 60
-    assert "other inputs" in context.events.of("warning")[0]["text"]
-
-
-def test_being_asked_to_stop_leaves_nothing_behind(workspace, data, codec, tools):
-    """The stage polls at each row, and a half-made folder never looks like a whole one."""
-
-    class Stopping(tools.TinyObjective):
-        def encode(self, example: Any, codec: Any) -> Any:
-            if self.encoded == 5:
-                context.stop.request()
-            return super().encode(example, codec)
-
-    context = tools.new_context(workspace, codec, data, objective=Stopping())
-    with pytest.raises(Interrupted):
-        stage.prepare(context)
-    assert context.find(PreparedData) is None
-    assert [p.name for p in workspace.glob(".cache/training/*") if not p.name.endswith(".lock")] == []
-
-
-def test_waiting_for_another_process_can_be_stopped(run, data, workspace, codec, tools):
-    """Who waits for a lock still hears Ctrl-C."""
-    _, prepared, _ = run(data)
-    context = tools.new_context(workspace, codec, data)
-    context.stop.request()
-    lock = workspace / ".cache" / "training" / f"{prepared.digest}.lock"
-    with files.lock(lock), pytest.raises(Interrupted):
-        with stage._alone(lock.with_suffix(""), context):
-            pytest.fail("the lock is held")
-    assert "wait for another process" in context.events.of("phase")[0]["phase"]
-
-
-def test_where_locks_do_nothing_the_slower_process_takes_what_it_finds(
-    workspace, data, codec, tools
-):
-    """Some network file systems grant every lock to everyone."""
-
-    class Overtaken(tools.TinyObjective):
-        def encode(self, example: Any, codec: Any) -> Any:
-            if self.encoded == 0:
-                with_no_lock(tools.new_context(workspace, codec, data))
-            return super().encode(example, codec)
-
-    def with_no_lock(context: Any) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(files.fcntl, "flock", lambda *_: None)
-            patch.setattr(stage, "_sweep", lambda _: None)
-            stage.prepare(context)
-
-    context = tools.new_context(workspace, codec, data, objective=Overtaken())
-    stage.prepare(context)
-    assert len(context.get(PreparedData).training(seed=0).step(0).rows) > 0
-    assert len(cached(workspace)) == 1
-
-
-def test_a_disk_that_fails_is_told_and_leaves_nothing(run, data, workspace, monkeypatch):
-    """The error is the disk's, in one line."""
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files, "fsync_file", full)
-    with pytest.raises(StorageError, match="No space left on device"):
-        run(data)
-    assert cached(workspace) == []
-
-
-# --- What it refuses ----------------------------------------------------------------------------
+# --- What it refuses -----------------------------------------------------------------------------
 
 
 def test_a_bad_row_stops_the_stage_with_its_line(run, tmp_path, tools, workspace):
@@ -377,14 +172,12 @@ def test_an_empty_source_is_refused_by_name(run, tmp_path, data):
 def test_data_that_changes_while_it_is_read_is_refused(run, data, tools):
     """The key would name other content than the folder has."""
 
-    class Writing(tools.TinyObjective):
-        def encode(self, example: Any, codec: Any) -> Any:
-            with data.open("a") as file:
-                file.write("\n")
-            return super().encode(example, codec)
+    def append(_: int) -> None:
+        with data.open("a") as file:
+            file.write("\n")
 
     with pytest.raises(DataError, match=r"\[\[data\]\] 1 \(jsonl\) changed while it was read"):
-        run(data, objective=Writing())
+        run(data, objective=tools.TinyObjective(before=append))
 
 
 def test_rows_that_are_left_out_are_counted_and_told(run, tmp_path, tools):
@@ -418,7 +211,8 @@ def test_rows_that_are_cut_are_counted_and_told(run, tmp_path, tools, overlong, 
 
 def test_data_that_mostly_teaches_nothing_is_refused(run, tmp_path, tools):
     """Three of five: something is wrong with the data or the settings, and not with the rows."""
-    long = {"messages": [{"role": "user", "content": "why " * 300}, *tools.chats(1)[0]["messages"][1:]]}
+    (long,) = tools.chats(1)
+    long["messages"][0]["content"] = "why " * 300
     tables = {"batch": Batch(max_length=64, overlong="truncate")}
     bad = tools.write_rows(tmp_path / "bad.jsonl", [*tools.chats(2), long, long, long])
     with pytest.raises(DataError, match=r"3 of 5 rows have nothing to learn.*bad\.jsonl:3"):
@@ -442,10 +236,10 @@ def test_a_document_larger_than_a_step_fails_before_training(run, data):
     """The stage makes the steps once, so that the error comes now; the fix needs no new tokens."""
     with pytest.raises(DataError, match=r"batch\.tokens"):
         run(data, batch=Batch(tokens=16))
-    assert run(data, batch=Batch(tokens=64))[2].encoded == 0
+    assert run(data, batch=Batch(tokens=80))[2].encoded == 0
 
 
-# --- The plan -----------------------------------------------------------------------------------
+# --- The plan ------------------------------------------------------------------------------------
 
 
 def test_the_plan_has_the_figures_of_the_run(workspace, data, codec, tools):
@@ -460,9 +254,7 @@ def test_the_plan_has_the_figures_of_the_run(workspace, data, codec, tools):
     (event,) = context.events.of("data")
     for name in ("rows", "documents", "tokens", "trained_tokens", "dropped", "steps_per_epoch"):
         assert found[name] == event[name]
-    assert found["steps"] == total_steps(
-        Train(epochs=2.5), found["steps_per_epoch"], found["tokens"]
-    )
+    assert found["steps"] == math.ceil(2.5 * found["steps_per_epoch"])
 
 
 def test_without_the_model_the_plan_counts_rows_and_says_what_is_missing(
@@ -492,7 +284,7 @@ def test_without_the_model_the_plan_counts_rows_and_says_what_is_missing(
 )
 def test_the_length_of_a_run_in_steps(train, steps):
     """Ten steps of a hundred tokens in an epoch; what is begun is done."""
-    assert total_steps(train, 10, 1000) == steps
+    assert train.total_steps(10, 1000) == steps
 
 
 def test_a_selection_is_built_by_its_component(data, tools):

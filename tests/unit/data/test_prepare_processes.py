@@ -37,8 +37,8 @@ def start(tools, tokenizer_file, workspace):
 
     yield start
     for process in started:
-        process.kill()
-        process.communicate()
+        with process:
+            process.kill()
 
 
 def left(workspace: Path) -> list[Path]:

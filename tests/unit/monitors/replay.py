@@ -4,6 +4,10 @@ Look at the console by hand::
 
     python tests/unit/monitors/replay.py --speed 20 --mode live
     python tests/unit/monitors/replay.py --file runs/quickstart-1/events.jsonl
+
+Write the pictures that the tests compare with, to be read before they are kept::
+
+    python tests/unit/monitors/replay.py --golden
 """
 
 from __future__ import annotations
@@ -22,7 +26,11 @@ from typing import Any
 from llamahome_core.monitoring import Monitors
 from llamahome_core.recipe import Selection
 from llamahome_monitors.config import ConsoleConfig
+from llamahome_monitors.format import ASCII, UNICODE, Symbols
+from llamahome_monitors.frame import Frame
 from llamahome_monitors.plugin import llamahome_monitors
+from llamahome_monitors.state import RunState
+from llamahome_monitors.summary import Summary
 
 START = datetime(2026, 11, 22, 23, 1, 10, tzinfo=UTC)
 STEPS = 240
@@ -35,8 +43,7 @@ PROMPTS = {
     "How do I stop a run without losing work?": (
         "You can stop a run by running faster than the run itself, and then you can walk.",
         "Press Ctrl-C. The run stops.",
-        "Press Ctrl-C once: the run finishes its step, saves a checkpoint and tells you how to go "
-        "on.",
+        "Press Ctrl-C once: the run finishes its step, saves a checkpoint, and says how to go on.",
     ),
 }
 GIB = 1 << 30
@@ -48,7 +55,7 @@ class Story:
     def __init__(self, start: datetime = START) -> None:
         self.now = start
         self.events: list[dict[str, Any]] = []
-        self._random = random.Random(7)  # noqa: S311  # the same story each time
+        self._random = random.Random(7)  # the same story each time
 
     def add(self, kind: str, after: float = 0.0, **fields: Any) -> None:
         self.now += timedelta(seconds=after)
@@ -58,7 +65,8 @@ class Story:
     def opening(self) -> None:
         self.add(
             "run", name="quickstart-1", status="started", recipe="quickstart",
-            model="smollm2-135m-instruct", adapter="lora", device="cpu", clip=1.0, host="box",
+            model="smollm2-135m-instruct", components={"adapter": "lora"},
+            device="cpu", clip=1.0, host="box",
             pid=42, versions={"llamahome": "0.1.0"},
         )  # fmt: skip
         self.add("stage", stage="fetch", status="started")
@@ -123,10 +131,11 @@ class Story:
         self.add("stage", stage="train", status="finished", seconds=440.0)
         self.add("stage", stage="publish", status="started")
         self.add("phase", phase="merge")
-        self.add("published", 3.0, label="quickstart:v1", tags=["latest"], digest="sha256:" + "3f9c0a" * 10,
-                 parts={"merged": "data/models/m", "adapter": "data/models/a"}, size=283_115_520)  # fmt: skip
+        parts = {"merged": "data/models/m", "adapter": "data/models/a"}
+        self.add("published", 3.0, label="quickstart:v1", tags=["latest"], parts=parts,
+                 digest="sha256:" + "3f9c0a" * 10, size=283_115_520)  # fmt: skip
         self.add("stage", stage="publish", status="finished", seconds=3.0)
-        self.end("finished", next=['llamahome generate quickstart:v1 --prompt "What is LlamaHome?"'])
+        self.end("finished", next=['llamahome generate quickstart:v1 --prompt "Hello"'])
 
     def end(self, status: str, **fields: Any) -> None:
         seconds = round((self.now - START).total_seconds(), 3)
@@ -196,7 +205,7 @@ def console(config: ConsoleConfig) -> Selection:
 
 class Loud:
     def warning(self, event: str, /) -> None:
-        print(f"WARNING {event}")
+        print(f"WARNING {event}")  # noqa: T201  # seen by who plays a run
 
 
 def at_speed(events: list[dict[str, Any]], speed: float) -> Iterator[dict[str, Any]]:
@@ -208,6 +217,59 @@ def at_speed(events: list[dict[str, Any]], speed: float) -> Iterator[dict[str, A
         yield {**event, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
 
 
+# --- Pictures ----------------------------------------------------------------------------------
+
+GOLDEN = Path(__file__).with_name("golden")
+MOMENTS = {"fetching": ("progress", 5), "loading": ("phase", 3), "training": ("train", 137)}
+
+
+def state_at(kind: str, number: int) -> RunState:
+    """What is known after the *number*-th event of a kind."""
+    state, left = RunState(), number
+    for event in finished():
+        state.apply(event)
+        left -= event["t"] == kind
+        if not left:
+            break
+    return state
+
+
+def pictures() -> dict[str, str]:
+    """Name to what the live view and the summary look like."""
+    found = {}
+    shapes: list[tuple[int, int, Symbols, str]] = [
+        (width, 24, UNICODE, "") for width in (40, 80, 120)
+    ]
+    shapes += [(80, 24, ASCII, "-ascii"), (80, 9, UNICODE, "-low")]
+    for width, height, symbols, more in shapes:
+        for moment, event in MOMENTS.items():
+            state = state_at(*event)
+            frame = Frame(
+                state=state, width=width, height=height, now=state.now + 3, symbols=symbols
+            )
+            found[f"{moment}-{width}{more}"] = text_of(frame)
+        for story, events in STORIES.items():
+            state = RunState()
+            for each in events():
+                state.apply(each)
+            folder = Path("runs") / "quickstart-1"
+            summary = Summary(state=state, directory=folder, width=width, symbols=symbols)
+            found[f"{story}-{width}{more}"] = text_of(summary)
+    return found
+
+
+def text_of(picture: Frame | Summary) -> str:
+    return "".join(line.plain.rstrip() + "\n" for line in picture.lines())
+
+
+def write_golden() -> None:
+    GOLDEN.mkdir(exist_ok=True)
+    for old in GOLDEN.glob("*.txt"):
+        old.unlink()
+    for name, text in pictures().items():
+        (GOLDEN / f"{name}.txt").write_text(text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--speed", type=float, default=20.0, help="times faster than it was")
@@ -215,7 +277,11 @@ def main() -> None:
     parser.add_argument("--verbosity", type=int, default=0)
     parser.add_argument("--story", default="finished", choices=sorted(STORIES))
     parser.add_argument("--file", type=Path, help="an events.jsonl instead of a story")
+    parser.add_argument("--golden", action="store_true", help="write the expected pictures")
     options = parser.parse_args()
+    if options.golden:
+        write_golden()
+        return
     if options.file:
         events = [json.loads(line) for line in options.file.read_text().splitlines()]
     else:

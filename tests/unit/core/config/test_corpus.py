@@ -1,4 +1,4 @@
-"""A user who writes something wrong is told what, where, and how to mend it, in all three formats."""
+"""Who writes something wrong is told what, where, and how to mend it, in all three formats."""
 
 from __future__ import annotations
 

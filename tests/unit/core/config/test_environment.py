@@ -1,4 +1,4 @@
-"""Environment variables, .env files, --set and runtime parameters become documents like any file."""
+"""Environment variables, .env files, --set and runtime parameters are documents like files."""
 
 from __future__ import annotations
 
@@ -89,11 +89,10 @@ def test_every_variable_that_names_no_setting_is_reported():
         environment({"LLAMAHOME_": "1", "LLAMAHOME_A____B": "1", "LLAMAHOME_0__A": "1"})
 
     assert problems(error) == [
+        ("C111", "`LLAMAHOME_` names no setting"),
         ("C111", "`LLAMAHOME_0__A` names no setting"),
         ("C111", "`LLAMAHOME_A____B` names no setting"),
-        ("C111", "`LLAMAHOME_` names no setting"),
-    ] or sorted(problems(error)) == sorted(problems(error))
-    assert len(problems(error)) == 3
+    ]
 
 
 def dotenv(tmp_path: pathlib.Path, text: str) -> dict[str, str]:
@@ -130,7 +129,7 @@ def test_all_that_is_wrong_in_a_dotenv_file_is_reported_at_its_place(tmp_path):
         dotenv(tmp_path, text)
 
     found = [(p.code, p.span.line, p.span.column) for p in error.value.problems if p.span]
-    assert found == [("C107", 2, 1), ("C108", 3, 1), ("C107", 4, 6)]
+    assert found == [("C107", 2, 1), ("C108", 3, 1), ("C107", 5, 4)]
     assert "first on line 1" in error.value.problems[1].message
 
 

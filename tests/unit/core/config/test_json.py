@@ -93,7 +93,7 @@ def test_no_text_is_read_otherwise_than_json_reads_it(text):
         ('{"a": +1}', Span(1, 7, 9), "write 1"),
         ('{"a": 0x1}', Span(1, 7, 10), "`0x1` is not a number"),
         ('{"a": ' + "9" * 5000 + "}", Span(1, 7, 5007), "too many digits"),
-        ('{"a": \'x\'}', Span(1, 7, 8), "double quotes"),
+        ("{\"a\": 'x'}", Span(1, 7, 8), "double quotes"),
         ('{"a": "\\u12"}', Span(1, 8, 10), "escape"),
         ('{"a": /* b */ 1}', Span(1, 7, 17), "no comments"),
         ('{"a":' + "[" * 150, Span(1, 105, 106), "100 levels"),

@@ -128,8 +128,16 @@ def test_an_element_that_is_not_there_is_refused():
     merged = merge([toml("[[data]]\npath = 'a'"), *overrides(["data.5.path=b", "tags.1=x"])])
 
     assert [(p.code, p.message, p.fix) for p in merged.problems] == [
-        ("C111", "`data` has no element 5: it has 1 element, counted from 0", "write data.1 to add one"),
-        ("C111", "`tags` has no element 1: it has no elements, counted from 0", "write tags.0 to add one"),
+        (
+            "C111",
+            "`data` has no element 5: it has 1 element, counted from 0",
+            "write data.1 to add one",
+        ),
+        (
+            "C111",
+            "`tags` has no element 1: it has no elements, counted from 0",
+            "write tags.0 to add one",
+        ),
     ]
 
 
@@ -266,13 +274,13 @@ def test_the_list_of_origins_has_a_row_for_each_setting():
 def test_names_that_say_secret_are_secret_and_counts_of_tokens_are_not():
     for name in ("token", "hf_token", "api_key", "apikey", "client_secret", "password", "api_keys"):
         assert is_secret(("x", name)), name
-    for name in ("tokens", "max_tokens", "tokenizer", "key", "secretary", "passwords_file_count_x"):
-        assert not is_secret(("x", name)) or name.startswith("passwords"), name
+    for name in ("tokens", "max_tokens", "tokenizer", "key", "secretary"):
+        assert not is_secret(("x", name)), name
     assert is_secret(("secrets", 0, "hub"))
 
 
 def test_the_value_of_a_secret_is_covered_in_any_line_of_a_file():
-    assert cover('api_key = "sk-1 2"') == "api_key = •••••• ••".replace("•••••• ••", "••••• ••")
+    assert cover('api_key = "sk-1 2"') == "api_key = ••••• ••"
     assert cover('  "hub_token": "abc",') == '  "hub_token": ••••••'
     assert cover("LLAMAHOME_HUB__TOKEN=abc") == "LLAMAHOME_HUB__TOKEN=•••"
     assert cover("--set hub.token=abc") == "--set hub.token=•••"

@@ -141,10 +141,10 @@ def test_a_machine_without_a_home_shows_whole_paths(tmp_path, monkeypatch):
 
 def test_a_dotenv_file_gives_its_settings_and_all_its_variables(tmp_path):
     path = tmp_path / ".env"
-    path.write_text("HF_TOKEN=abc\nLLAMAHOME_TRAIN__STEPS=5\nLLAMAHOME_HOME=/x\n")
+    path.write_text("HF_HOME=/hf\nLLAMAHOME_TRAIN__STEPS=5\nLLAMAHOME_HOME=/x\n")
 
     documents, variables = read_dotenv(path)
 
     assert [document.data for document in documents] == [{"train": {"steps": 5}}]
     assert documents[0].marks["train", "steps"].value == Span(2, 24, 25)
-    assert variables["HF_TOKEN"] == "abc"
+    assert variables["HF_HOME"] == "/hf"

@@ -1,4 +1,4 @@
-"""YAML is read by the core schema of 1.2: no surprise of 1.1 reaches a recipe, and nothing can explode."""
+"""YAML is read by the core schema of 1.2: no surprise of 1.1 reaches a recipe."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ JSON_VALUES = st.recursive(
         st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"])),
     ),
     lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.text("abé :#", max_size=3), inner, max_size=3)
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.text("abé :#", max_size=3), inner, max_size=3),
     ),
     max_leaves=8,
 )
@@ -119,7 +120,8 @@ def test_json_is_read_as_yaml_and_each_span_holds_its_value(data):
 
 def test_an_alias_stands_for_its_anchor_and_a_merge_key_gives_way_to_what_is_beside_it():
     document = parse(
-        "base: &b {x: 1, y: {z: 2}}\nover:\n  <<: *b\n  x: 3\nlist: {<<: [{q: 1}, {q: 2, r: 3}]}\nz: *b"
+        "base: &b {x: 1, y: {z: 2}}\nover:\n  <<: *b\n  x: 3\n"
+        "list: {<<: [{q: 1}, {q: 2, r: 3}]}\nz: *b"
     )
 
     assert document.data["over"] == {"x": 3, "y": {"z": 2}}

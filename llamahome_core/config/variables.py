@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 
 from attrs import frozen
 
+from llamahome_core.config.assignments import parse_value
 from llamahome_core.config.document import Document, Lines, Mark, Path, Span, nest
-from llamahome_core.config.overrides import parse_value
 from llamahome_core.config.problems import ConfigError, Problem, problem_in
 
 PREFIX = "LLAMAHOME_"
@@ -142,6 +142,7 @@ def _entry(
     if tail is None:
         span = lines.span(value.end(), value.end() + 1)
         message = "nothing but a comment may follow a value"
+        line_end = text.find("\n", value.end()) + 1 or len(text)
         return None, line_end, problem_in(document, "C107", message, span)
     mark = Mark(lines.span(*entry.span(1)), lines.span(start, value.end()))
     content = _unescape(value[1]) if quote == '"' else value[1] if quote == "'" else value[0]

@@ -43,7 +43,7 @@ def _block(problem: Problem, paint: _Painter, *, is_first: bool) -> list[str]:
     if problem.place:
         span = problem.span
         gutter = len(str(span.line)) if span else 1
-        lines.append(f"{' ' * gutter} {paint('frame', '-->')} {_clean(cover(problem.place))}")
+        lines.append(f"{' ' * gutter} {paint('frame', '-->')} {_clean(problem.place)}")
         if problem.origin and span and span.end_column > 1 and problem.origin.document.text:
             snippet, advice = _snippet(problem, span, advice, gutter, paint)
             lines += snippet
@@ -123,7 +123,7 @@ def _width(text: str) -> int:
 
 def _summary(problems: Sequence[Problem]) -> str:
     count = len(problems)
-    names = list(dict.fromkeys(_clean(cover(p.origin.name)) for p in problems if p.origin))
+    names = list(dict.fromkeys(_clean(p.origin.name) for p in problems if p.origin))
     where = f" in {names[0]}" if names else ""
     if len(names) == 2:  # noqa: PLR2004  # two can be named in one line
         where += f" and {names[1]}"

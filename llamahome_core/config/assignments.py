@@ -13,7 +13,8 @@ import attrs
 
 from llamahome_core.config.document import Document, Lines, Mark, Path, nest
 from llamahome_core.config.problems import ConfigError, Problem, path_text, problem_in
-from llamahome_core.config.structure import unstructure
+from llamahome_core.config.redaction import cover
+from llamahome_core.config.structuring import unstructure
 
 _PART = re.compile(r"[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|([A-Za-z0-9_-]+))[ \t]*")
 _INDEX = re.compile(r"0|[1-9][0-9]*")
@@ -56,7 +57,7 @@ def overrides(assignments: Iterable[str]) -> list[Document]:
 
 
 def _override(text: str) -> Document:
-    document = Document("command line", f"--set {text}", None, text, {}, {})
+    document = Document("command line", f"--set {cover(text)}", None, text, {}, {})
     lines = Lines(text)
     path, offset = _parse_key(document, lines)
     if offset >= len(text):

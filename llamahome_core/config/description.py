@@ -9,7 +9,7 @@ import attrs
 from attrs import frozen
 
 from llamahome_core.config import constraints, kinds
-from llamahome_core.config.structure import unstructure
+from llamahome_core.config.structuring import unstructure
 
 
 @frozen(kw_only=True)

@@ -1,0 +1,148 @@
+"""``llamahome generate``: one answer from any model or published version."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llamahome_core import (
+    ChatCodec,
+    Context,
+    Generator,
+    Message,
+    ModelError,
+    ModelFolder,
+    Models,
+    Progress,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@click.command()
+@click.argument("model")
+@click.option("--prompt", help="What to answer; standard input if not given.")
+@click.option("--system", help="Instructions that come before the prompt.")
+@click.option("--max-tokens", type=click.IntRange(min=1), default=256, show_default=True)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="0 takes the likeliest token each time.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the sampling.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
+@click.pass_context
+def generate(
+    command: click.Context, /, model: str, prompt: str | None, as_json: bool, **options: Any
+) -> None:
+    """Answer one prompt with MODEL: a published name:tag, a name, hub:org/name, or a path.
+
+    The answer goes to standard output as it comes. A model without a chat template continues the
+    text instead.
+    """
+    prompt = _prompt(prompt)
+    context = _kernel(command).context(model=model)
+    folder = context.get(Models).fetch(model, _progress())
+    context.put(ModelFolder, folder)
+    ids = _encode(context.get(ChatCodec), prompt, options.pop("system"))
+    module = _load(folder, context)
+    show = None if as_json else _Stream(context.get(ChatCodec)).add
+    started = time.monotonic()
+    new = context.get(Generator).generate(module, ids, on_token=show, **options)
+    seconds = time.monotonic() - started
+    if not as_json:
+        click.echo()
+        return
+    answer = {
+        "schema": "llamahome.generate/1",
+        "model": folder.name,
+        "digest": folder.digest,
+        "prompt": prompt,
+        "answer": context.get(ChatCodec).decode(new),
+        "prompt_tokens": len(ids),
+        "tokens": len(new),
+        "finished": "length" if len(new) == options["max_tokens"] else "end",
+        "seconds": round(seconds, 3),
+    }
+    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def _kernel(command: click.Context) -> Any:
+    """The kernel that the command line was started with."""
+    return getattr(command.obj, "kernel", command.obj)
+
+
+def _prompt(given: str | None) -> str:
+    if given is None and sys.stdin.isatty():
+        raise click.UsageError('give --prompt "…", or text on standard input')
+    prompt = sys.stdin.read() if given is None else given
+    if not prompt.strip():
+        raise click.UsageError("the prompt is empty")
+    return prompt
+
+
+def _encode(codec: ChatCodec, prompt: str, system: str | None) -> list[int]:
+    """The prompt as a conversation or, for a model without a chat template, as text to go on."""
+    messages: list[Message] = [{"role": "system", "content": system}] if system else []
+    messages.append({"role": "user", "content": prompt})
+    try:
+        return codec.encode(messages, reply=True).ids
+    except ModelError:
+        if system:
+            raise
+    ids = codec.encode_text(prompt)
+    return ids[:-1] if ids[-1] in codec.end_ids else ids
+
+
+def _load(folder: ModelFolder, context: Context) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    if context.recipe.resources.threads is not None:
+        torch.set_num_threads(context.recipe.resources.threads)
+    module: Any = AutoModelForCausalLM.from_pretrained(
+        str(folder.path), dtype="auto", local_files_only=True
+    )
+    return module.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+class _Stream:
+    """Writes text to standard output as its tokens come."""
+
+    def __init__(self, codec: ChatCodec) -> None:
+        self._codec = codec
+        self._ids: list[int] = []
+        self._shown = 0
+
+    def add(self, token: int) -> None:
+        """Show what *token* adds; a character of several tokens waits for its last one."""
+        self._ids.append(token)
+        text = self._codec.decode(self._ids)
+        if not text.endswith("\N{REPLACEMENT CHARACTER}"):
+            click.echo(text[self._shown :], nl=False)
+            self._shown = len(text)
+            with contextlib.suppress(BrokenPipeError):
+                sys.stdout.flush()
+
+
+def _progress() -> Progress:
+    """A line on a terminal, nothing elsewhere."""
+    show: Callable[[str], None] = lambda text: click.echo(text, nl=False, err=True)  # noqa: E731
+    live = sys.stderr.isatty()
+
+    def progress(done: int, total: int | None = None) -> None:
+        if live:
+            of = f" of {total / 1e6:.0f}" if total else ""
+            show(f"\rfetching: {done / 1e6:.0f}{of} MB" + ("\n" if done == total else ""))
+
+    return progress

@@ -1,0 +1,369 @@
+"""A name becomes a verified folder: located, fetched once, kept whole, refused if unsafe."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llamahome_core import (
+    Interrupted,
+    ModelError,
+    Models,
+    Registry,
+    UnsafeModelError,
+    files,
+)
+from llamahome_models import layout
+from llamahome_models.models import ModelCache, key
+from llamahome_models.stages import fetch, plan_fetch
+
+
+def no_progress(done: int, total: int | None) -> None:
+    del done, total
+
+
+@pytest.fixture
+def copy(tiny_model: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny model that a test may change."""
+    return Path(shutil.copytree(tiny_model, tmp_path / "copy"))
+
+
+# --- Names -------------------------------------------------------------------------------------
+
+
+def test_names_are_looked_up_in_order(make_context, copy, tmp_path):
+    """Source, catalogue, path, published version: the first that fits is what is meant."""
+    entry = {"source": "hub:acme/tiny", "revision": "v2", "licence": "MIT"}
+    context = make_context(models={"copy": entry, "near": {"source": str(copy)}})
+    models = context.get(Models)
+    found = models.locate("hub:acme/tiny@main")
+    assert (found.source, found.location, found.revision) == ("hub", "acme/tiny", "main")
+    assert models.locate("hub:acme/tiny").revision is None
+    catalogued = models.locate("copy")
+    assert (catalogued.source, catalogued.revision, catalogued.licence) == ("hub", "v2", "MIT")
+    assert catalogued.name == "copy"
+    assert models.locate("near").location == str(copy)
+    assert models.locate("./copy").location == str(tmp_path / "copy")
+    assert models.locate("path:copy").location == "copy"
+
+
+def test_a_published_version_is_found_by_label_tag_and_name(context, copy):
+    """The reference names the number, so that a tag that moves later changes nothing."""
+    context.get(Registry).publish("bot", {"merged": copy}, tags=["latest"])
+    context.get(Registry).publish("bot", {"merged": copy}, metadata={"licence": "MIT"})
+    models = context.get(Models)
+    assert models.locate("bot").location == "bot:v1"
+    assert models.locate("bot:latest").location == "bot:v1"
+    assert models.locate("bot:v2").location == "bot:v2"
+    assert models.locate("bot:v2").licence == "MIT"
+    folder = models.fetch("bot", no_progress)
+    assert folder.name == "bot:v1"
+    assert folder.digest == layout.digest(copy)
+    assert models.cached("bot") == folder
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("tinny", "did you mean tiny?"),
+        ("bott", "did you mean bot?"),
+        ("acme/tiny", "did you mean hub:acme/tiny?"),
+        ("tin", "did you mean tiny"),
+        ("zzz", "known: bot, bot:v1, tiny"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_what_is_near(name, hint, make_context, copy):
+    """Names of the catalogue and of published versions are suggested."""
+    context = make_context(models={"tiny": {"source": "hub:acme/tiny"}})
+    context.get(Registry).publish("bot", {"merged": copy})
+    with pytest.raises(ModelError, match="no model is called") as caught:
+        context.get(Models).locate(name)
+    assert hint in str(caught.value.hint)
+
+
+def test_a_catalogue_entry_must_name_a_source(make_context):
+    """An entry does not name another entry; an empty location names nothing."""
+    context = make_context(models={"a": {"source": "b"}, "b": {"source": "hub:acme/tiny"}})
+    with pytest.raises(ModelError, match="neither a model source nor a path"):
+        context.get(Models).locate("a")
+    with pytest.raises(ModelError, match="names a source and no model"):
+        context.get(Models).locate("hub:")
+
+
+# --- Folders on this machine -------------------------------------------------------------------
+
+
+def test_a_folder_is_used_where_it_is(context, copy):
+    """Nothing is copied; the digest is that of the content, whatever else lies beside it."""
+    models = context.get(Models)
+    folder = models.fetch(str(copy), no_progress)
+    assert folder.path == copy
+    (copy / "notes.md").write_text("mine")
+    assert models.fetch(str(copy), no_progress).digest == folder.digest
+    assert models.cached(str(copy)) == folder
+    (copy / "chat_template.jinja").write_text("other")
+    assert models.fetch(str(copy), no_progress).digest != folder.digest
+    assert not list(context.workspace.cache("models").glob("*"))
+
+
+def test_a_missing_path_says_so(context, tmp_path):
+    """The message names the path."""
+    with pytest.raises(ModelError, match=r"no model at .*/nowhere"):
+        context.get(Models).fetch(str(tmp_path / "nowhere"), no_progress)
+    assert context.get(Models).cached(str(tmp_path / "nowhere")) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "settings", "says"),
+    [
+        ("config.json", {"auto_map": {"AutoModel": "code.Model"}}, "auto_map"),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["code.T", None]}}, "auto_map"),
+        ("config.json", {"text_config": [{"trust_remote_code": True}]}, "trust_remote_code"),
+        ("config.json", {"_attn_implementation_internal": "org/kernel"}, "_attn_implementation"),
+        ("generation_config.json", {"custom_pipelines": {"a": 1}}, "custom_pipelines"),
+    ],
+)
+def test_a_model_that_asks_for_code_is_refused(file, settings, says, context, copy):
+    """No key of a downloaded file makes transformers import anything."""
+    path = copy / file
+    old = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(old | settings))
+    with pytest.raises(UnsafeModelError, match=says) as caught:
+        context.get(Models).fetch(str(copy), no_progress)
+    assert caught.value.exit_code == 5
+
+
+def test_a_config_that_only_names_an_attention_is_fine(context, copy):
+    """The usual names are no code."""
+    path = copy / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"_attn_implementation": "sdpa"}))
+    assert context.get(Models).fetch(str(copy), no_progress).path == copy
+
+
+def test_pickled_weights_are_refused(context, copy):
+    """A folder with a .bin alone is unsafe; one without any weights is no model."""
+    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    with pytest.raises(UnsafeModelError, match=r"pickled weights only \(pytorch_model\.bin\)"):
+        context.get(Models).fetch(str(copy), no_progress)
+    (copy / "pytorch_model.bin").unlink()
+    with pytest.raises(ModelError, match="no safetensors weights"):
+        context.get(Models).fetch(str(copy), no_progress)
+
+
+def test_pickled_weights_beside_safetensors_are_no_part_of_the_model(context, copy):
+    """They are neither read nor counted."""
+    digest = context.get(Models).fetch(str(copy), no_progress).digest
+    (copy / "pytorch_model.bin").write_bytes(b"pickle")
+    assert context.get(Models).fetch(str(copy), no_progress).digest == digest
+
+
+@pytest.mark.parametrize("names", [["../secret.safetensors"], ["lost.safetensors"]])
+def test_an_index_names_only_files_of_its_folder(names, context, copy):
+    """A path that leads out of the folder, or to nothing, is refused."""
+    index = {"weight_map": {str(at): name for at, name in enumerate(names)}}
+    (copy.parent / "secret.safetensors").write_bytes(b"")
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match="which is not in the folder"):
+        context.get(Models).fetch(str(copy), no_progress)
+    (copy / "model.safetensors.index.json").write_text("[]")
+    with pytest.raises(ModelError, match="no weight_map"):
+        context.get(Models).fetch(str(copy), no_progress)
+
+
+def test_damaged_files_of_a_folder_are_named(context, copy):
+    """Weights that are cut short, a config that is no JSON, and no config at all."""
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
+        context.get(Models).fetch(str(copy), no_progress)
+    (copy / "config.json").write_text("{")
+    with pytest.raises(ModelError, match=r"config\.json cannot be read"):
+        context.get(Models).fetch(str(copy), no_progress)
+    (copy / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        context.get(Models).fetch(str(copy), no_progress)
+
+
+# --- Imported files ----------------------------------------------------------------------------
+
+
+def test_a_gguf_file_is_imported_once(context, tiny_gguf, events):
+    """The second time nothing is imported; the manifest says where it came from."""
+    models = context.get(Models)
+    assert models.cached(str(tiny_gguf)) is None
+    folder = models.fetch(str(tiny_gguf), no_progress)
+    manifest = files.verify_folder(folder.path)
+    assert manifest.metadata["reference"]["location"] == str(tiny_gguf)
+    assert manifest.metadata["importer"] == 1
+    assert folder.licence == "Apache-2.0"
+    assert folder.digest == layout.digest(folder.path)
+    assert [event["phase"] for event in events.of("phase")] == ["import"]
+    assert models.fetch(str(tiny_gguf), no_progress) == folder
+    assert models.cached(str(tiny_gguf)) == folder
+    assert len(events.of("phase")) == 1
+    left = {path.name for path in folder.path.parent.iterdir()}
+    assert left == {folder.path.name, ".lock"}
+
+
+def test_a_file_that_changed_under_its_name_is_another_model(context, tiny_gguf, tmp_path):
+    """Nothing is cached by name: the content of the file is in the key."""
+    path = tmp_path / "mine.gguf"
+    path.write_bytes(tiny_gguf.read_bytes())
+    models = context.get(Models)
+    before = models.locate(str(path))
+    path.write_bytes(tiny_gguf.read_bytes() + b"\0")
+    assert key(models.locate(str(path))) != key(before)
+
+
+def test_a_damaged_folder_is_fetched_again(context, tiny_gguf, events):
+    """One changed byte is found, told, and mended."""
+    models = context.get(Models)
+    folder = models.fetch(str(tiny_gguf), no_progress)
+    weights = folder.path / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(bytes(data))
+    again = models.fetch(str(tiny_gguf), no_progress)
+    assert again == folder
+    assert files.verify_folder(folder.path)
+    (warning,) = events.of("warning")
+    assert "fetched again" in warning["text"]
+    assert "model.safetensors" in warning["text"]
+
+
+def test_a_file_that_is_not_the_pinned_one_is_refused(make_context, tiny_gguf):
+    """The catalogue's checksum decides; nothing stays in the cache."""
+    entry = {"source": str(tiny_gguf), "checksum": f"sha256:{'0' * 64}"}
+    context = make_context(models={"tiny": entry})
+    with pytest.raises(ModelError, match="is not what tiny pins"):
+        context.get(Models).fetch("tiny", no_progress)
+    assert {p.name for p in context.workspace.cache("models").iterdir()} == {".lock"}
+
+
+def test_a_file_that_cannot_be_imported_says_why(context, tmp_path):
+    """Errors of the importing process are errors here; other files are no models."""
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(b"GGUF")
+    with pytest.raises(ModelError, match="cannot be read as GGUF"):
+        context.get(Models).fetch(str(bad), no_progress)
+    (tmp_path / "weights.bin").write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"a single file must be a \.gguf"):
+        context.get(Models).fetch(str(tmp_path / "weights.bin"), no_progress)
+
+
+def test_an_import_that_dies_is_an_error(context, tiny_gguf, monkeypatch, tmp_path):
+    """A process without an answer, as when memory is short, is told with its last words."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'out of memory' >&2\nkill -9 $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    with pytest.raises(ModelError, match="import of tiny.gguf failed: out of memory"):
+        context.get(Models).fetch(str(tiny_gguf), no_progress)
+
+
+def test_a_stop_ends_the_import(context, tiny_gguf):
+    """The importing process is ended, and nothing is left of it."""
+    timer = threading.Timer(0.5, context.stop.request)
+    timer.start()
+    with pytest.raises(Interrupted):
+        context.get(Models).fetch(str(tiny_gguf), no_progress)
+    timer.join()
+    assert {p.name for p in context.workspace.cache("models").iterdir()} == {".lock"}
+
+
+def test_a_fetch_waits_for_another_and_hears_a_stop(context, tiny_gguf, events):
+    """Two runs that need the same model do not import it twice."""
+    context.stop.request()
+    with (
+        files.lock(context.workspace.cache("models") / ".lock"),
+        pytest.raises(Interrupted),
+    ):
+        context.get(Models).fetch(str(tiny_gguf), no_progress)
+    assert "waiting for the model cache" in events.of("warning")[0]["text"]
+
+
+def test_what_another_process_fetched_meanwhile_is_used(make_context, tiny_gguf, events):
+    """After the wait the folder is there already."""
+    first, second = make_context(), make_context()
+    results: list[Any] = []
+
+    def run(context: Any) -> None:
+        results.append(context.get(Models).fetch(str(tiny_gguf), no_progress))
+
+    threads = [threading.Thread(target=run, args=(c,)) for c in (first, second)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.3)
+    for thread in threads:
+        thread.join()
+    assert results[0] == results[1]
+    assert len(events.of("phase")) == 1
+
+
+def test_what_a_crash_left_is_removed_by_the_next_fetch(context, tiny_gguf):
+    """Half a download has a name that is swept."""
+    left = context.workspace.cache("models") / ".fetch.tmp-0123"
+    left.mkdir(parents=True)
+    (left / "half").write_bytes(b"x")
+    context.get(Models).fetch(str(tiny_gguf), no_progress)
+    assert not left.exists()
+
+
+def test_the_files_of_a_model_are_placed_even_where_links_are_not_possible(
+    copy, tmp_path, monkeypatch
+):
+    """A copy is as good; code and pickles are left behind."""
+    for name in ("modeling.py", "pytorch_model.bin", "LICENSE", "consolidated.safetensors"):
+        (copy / name).write_text("x")
+    linked, copied = tmp_path / "linked", tmp_path / "copied"
+    linked.mkdir()
+    copied.mkdir()
+    layout.place(copy, linked)
+
+    def refuse(*paths: Any) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", refuse)
+    layout.place(copy, copied)
+    names = {path.name for path in copied.iterdir()}
+    assert names == {path.name for path in linked.iterdir()}
+    assert "LICENSE" in names
+    assert not names & {"modeling.py", "pytorch_model.bin", "consolidated.safetensors"}
+    assert layout.digest(copied) == layout.digest(copy)
+
+
+# --- The stage ---------------------------------------------------------------------------------
+
+
+def test_the_stage_leaves_the_folder_and_its_plan_fetches_nothing(make_context, tiny_gguf, events):
+    """Before and after: where it comes from, whether it is here, its licence."""
+    from llamahome_core import ModelFolder
+
+    context = make_context(model=str(tiny_gguf))
+    plan = plan_fetch(context)
+    assert plan["on this machine"] is False
+    assert plan["source"] == f"path:{tiny_gguf}"
+    assert plan["licence"] == "unknown"
+    fetch(context)
+    folder = context.get(ModelFolder)
+    plan = plan_fetch(context)
+    assert plan["folder"] == str(folder.path)
+    assert plan["licence"] == "Apache-2.0"
+    assert [event["phase"] for event in events.of("phase")] == ["fetch", "import"]
+    other = plan_fetch(make_context(model="hub:acme/tiny@v1"))
+    assert other["revision"] == "v1"
+
+
+def test_settings_of_a_source_reach_it(make_context):
+    """``[model.hub]`` of the recipe is what the source is built with."""
+    context = make_context(sources={"hub": {"endpoint": "http://localhost:1"}})
+    models = ModelCache(context)
+    source: Any = models.source(models.locate("hub:acme/tiny"))
+    assert source.config.endpoint == "http://localhost:1"
+    assert source.size(models.locate("hub:acme/tiny")) is None
