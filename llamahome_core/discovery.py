@@ -78,9 +78,25 @@ class Plugin:
     module: Any = field(default=None, repr=False)
 
 
-def _rank(entry: EntryPoint) -> tuple[str, bool, str]:
-    distribution = entry.dist.name if entry.dist else ""
-    return entry.name, distribution != PROJECT, distribution
+class _Distributions:
+    """Name and version of each entry point's distribution; its metadata is parsed once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[str, str]] = {}
+
+    def of(self, entry: EntryPoint) -> tuple[str, str]:
+        """Name and version; empty for an entry point without a distribution."""
+        if entry.dist is None:
+            return "", ""
+        if id(entry.dist) not in self._known:
+            metadata = entry.dist.metadata
+            self._known[id(entry.dist)] = metadata["Name"], metadata["Version"]
+        return self._known[id(entry.dist)]
+
+    def rank(self, entry: EntryPoint) -> tuple[str, bool, str]:
+        """Sorts by name, ours before others."""
+        name, _ = self.of(entry)
+        return entry.name, name != PROJECT, name
 
 
 def discover(entries: Iterable[EntryPoint] | None = None) -> Iterator[Plugin]:
@@ -90,13 +106,14 @@ def discover(entries: Iterable[EntryPoint] | None = None) -> Iterator[Plugin]:
         entries: The entry points; those of the group ``llamahome`` if not given.
     """
     found = entry_points(group=PROJECT) if entries is None else entries
+    distributions = _Distributions()
     first: dict[str, EntryPoint] = {}
-    for entry in sorted(found, key=_rank):
-        origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown"
+    for entry in sorted(found, key=distributions.rank):
+        origin = " ".join(distributions.of(entry)).strip() or "unknown"
         plugin = Plugin(name=entry.name, origin=origin, entry=entry)
         kept = first.setdefault(entry.name, entry)
         if kept is not entry:
-            if kept.value == entry.value and _rank(kept) == _rank(entry):
+            if kept.value == entry.value and distributions.rank(kept) == distributions.rank(entry):
                 continue  # one distribution seen twice: an editable install beside its metadata
             plugin.status = "shadowed"
         yield plugin

@@ -54,15 +54,12 @@ class Kernel:
         environ: Mapping[str, str] | None = None,
         user_file: Path | None = None,
     ) -> None:
-        from llamahome_core.run import Execution
-
         self.environ = os.environ if environ is None else environ
         self.workspace = workspace or Workspace.find(environ=self.environ)
         self.user_file = user_file
         found = list(discover() if plugins is None else plugins)
         found += [from_object(thing) for thing in extra]
         self.plugins = Plugins(found, policy or Policy.from_environment(self.environ))
-        self.plugins.manager.register(Execution(), "kernel")
         self.catalog = Catalog(self.plugins)
 
     # --- Recipes --------------------------------------------------------------------------------
@@ -222,8 +219,10 @@ class Kernel:
         from llamahome_core import log
         from llamahome_core.context import Context, Stop
         from llamahome_core.events import EventLog
-        from llamahome_core.run import Run, held, write_record
+        from llamahome_core.run import Execution, Run, held, write_record
 
+        if not self.plugins.manager.has_plugin("kernel"):
+            self.plugins.manager.register(Execution(), "kernel")
         with held(directory):
             if not resume:
                 write_record(directory, plan)

@@ -25,7 +25,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -166,13 +166,13 @@ def _popen(log: Path, *, terminal: bool) -> subprocess.Popen[bytes]:
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109  # text
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        with log.open("ab") as output:
+        with nullcontext() if terminal else log.open("ab") as output:
             return subprocess.Popen(
                 # -P: the working directory is searched only where this process searches it.
                 [sys.executable, "-P", "-m", "llamahome_core.monitor_process"],
                 stdin=subprocess.PIPE,
-                stdout=None if terminal else output,
-                stderr=None if terminal else output,
+                stdout=output,
+                stderr=output,
                 bufsize=0,
                 env={**os.environ, "PYTHONPATH": path},
             )

@@ -111,10 +111,10 @@ class Names:
         published = [version.label for version in self.context.get(Registry).versions()]
         names = {label.partition(":")[0] for label in published}
         known = sorted({*self.context.recipe.models, *published, *names})
-        if near := suggest(name, known) or [k for k in known if k.startswith(name)][:2]:
-            hint = f"did you mean {' or '.join(near)}?"
-        elif _HUB_LIKE.fullmatch(name):
+        if _HUB_LIKE.fullmatch(name):
             hint = f"did you mean hub:{name}?"
+        elif near := suggest(name, known) or [k for k in known if k.startswith(name)][:2]:
+            hint = f"did you mean {' or '.join(near)}?"
         else:
             hint = f"known: {', '.join(known) or 'none'}; or write hub:org/name, or a path"
         return ModelError(f"no model is called {name!r}", hint=hint)

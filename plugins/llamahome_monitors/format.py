@@ -31,7 +31,7 @@ class Symbols:
 
     full: str = "━"
     half: str = "╸"
-    rest: str = "━"
+    rest: str = "─"
     down: str = "↓"
     up: str = "↑"
     to: str = "→"

@@ -14,7 +14,7 @@ from llamahome_monitors import format as fmt
 from llamahome_monitors.format import Symbols
 from llamahome_monitors.frame import Frame
 from llamahome_monitors.region import Region
-from llamahome_monitors.state import RunState, seconds_of
+from llamahome_monitors.state import RunState
 from llamahome_monitors.words import evaluation, fit, label
 
 _PAUSE = 0.25  # seconds between two pictures
@@ -123,7 +123,7 @@ class LiveView:
         line = Text().append(f"  {self.symbols.good} ", "green")
         line.append(fmt.clean(event.get("stage")))
         data = self.state.data
-        if (seconds_of(data.get("time")) or 0.0) >= self.state.stage_since and data.get("tokens"):
+        if data.get("tokens") and data["stage"] == event.get("stage"):
             tokens = fmt.short(data["tokens"], self.symbols)
             documents = fmt.count(data.get("documents") or data.get("rows") or 0, self.symbols)
             line.append(f"  {documents} documents, {tokens} tokens", "dim")

@@ -61,7 +61,7 @@ class RunState:
         stage_since: When it, or the last one, began, in seconds.
         train_stage: The stage that training steps came from.
         progress: The phase that is going on; None while training steps come.
-        data: The ``data`` event.
+        data: The ``data`` event, and the ``stage`` that it came in.
         parameters: The ``parameters`` event.
         train: The newest ``train`` event.
         losses: ``(step, loss)`` of this session, thinned out when there are many.
@@ -183,7 +183,7 @@ class RunState:
         self.progress.unit = event.get("unit")
 
     def _on_data(self, event: dict[str, Any]) -> None:
-        self.data = event
+        self.data = {**event, "stage": self.stage}
 
     def _on_parameters(self, event: dict[str, Any]) -> None:
         self.parameters = event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,20 @@ from llamahome_training import attention
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+@contextlib.contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Without transformers' own bars: the run's console shows progress, from events."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def load(folder: ModelFolder, settings: Train) -> Any:
     """A causal language model with fp32 weights and attention by document.
 
@@ -25,14 +40,15 @@ def load(folder: ModelFolder, settings: Train) -> Any:
 
     attention.register()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder.path,
-            dtype=torch.float32,
-            attn_implementation=attention.NAME,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-        )
+        with no_progress_bars():
+            model = AutoModelForCausalLM.from_pretrained(
+                folder.path,
+                dtype=torch.float32,
+                attn_implementation=attention.NAME,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+            )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"cannot load {folder.name}: {error}") from error
     model.config.use_cache = False
@@ -90,7 +106,8 @@ class TrainedModel:
         merged.config.use_cache = True
         # The attention is LlamaHome's: a published model must not ask for it.
         merged.config._attn_implementation = None  # noqa: SLF001  # transformers has no public way
-        merged.to(self.dtype).save_pretrained(folder, max_shard_size="4GB")
+        with no_progress_bars():
+            merged.to(self.dtype).save_pretrained(folder, max_shard_size="4GB")
 
 
 def count(module: Any) -> tuple[int, int]:

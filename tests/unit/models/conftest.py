@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,16 @@ from llamahome_core import (
     Context,
     Kernel,
     Kind,
+    ModelFolder,
     Recipe,
     Selection,
     Workspace,
 )
+
+SPECIAL = [
+    "<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>",
+    "<|eot_id|>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]",
+]  # fmt: skip
 
 
 class Events:
@@ -86,6 +93,46 @@ def make_context(workspace: Workspace, tmp_path: Path, events: Events) -> Callab
 def context(make_context: Callable[..., Context]) -> Context:
     """A context with nothing special."""
     return make_context()
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    """A byte-level BPE tokenizer that merges new lines and the words of the dialogue."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    made: Any = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=420,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    texts = ["What is 2 plus 2? It is 4. And in words, é 你好?", "Four 你好!\nThat is all."]
+    texts += ["user assistant model system\n\n\n"] * 9
+    made.train_from_iterator([*texts, "a\n\n", "  b"] * 20, trainer)
+    return made
+
+
+@pytest.fixture
+def make_codec(tmp_path: Path, tokenizer: Any) -> Callable[..., Any]:
+    """Make a codec with a template; other arguments are settings of the tokenizer."""
+
+    def build(template: str | dict[str, str] | None, **settings: Any) -> Any:
+        from transformers import PreTrainedTokenizerFast
+
+        from llamahome_models.codec import Codec
+
+        folder = tmp_path / "model"
+        shutil.rmtree(folder, ignore_errors=True)
+        fields = {"bos_token": "<s>", "eos_token": "</s>"} | settings
+        fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **fields)
+        fast.chat_template = template
+        fast.save_pretrained(folder)
+        return Codec(ModelFolder(path=folder, digest="sha256:0", name="tiny"))
+
+    return build
 
 
 @pytest.fixture(scope="session")

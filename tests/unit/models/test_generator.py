@@ -31,9 +31,7 @@ def reference(module: Any, tokens: int) -> list[int]:
 def test_greedy_tokens_are_those_of_plain_transformers(module):
     """The cache changes nothing."""
     seen: list[int] = []
-    new = LiveGenerator(frozenset()).generate(
-        module, PROMPT, max_tokens=12, on_token=seen.append
-    )
+    new = LiveGenerator(frozenset()).generate(module, PROMPT, max_tokens=12, on_token=seen.append)
     assert new == seen == reference(module, 12)
 
 
@@ -93,6 +91,7 @@ def test_the_service_stops_where_the_model_ends(context, tiny_model):
     assert generator.end_ids == {2}
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft's own
 def test_an_adapted_model_decodes_as_well(module, tiny_model):
     """peft's wrapper is called in the same way."""
     from peft import LoraConfig, get_peft_model

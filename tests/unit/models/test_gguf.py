@@ -80,11 +80,12 @@ def test_the_tokens_are_those_of_the_original(convert, tiny_model):
     before, after = (
         Codec(ModelFolder(path=path, digest="", name="tiny")) for path in (tiny_model, folder)
     )
-    plain = AutoTokenizer.from_pretrained(folder)
+    plain: Any = AutoTokenizer.from_pretrained(folder)
     messages = [{"role": "user", "content": "What is  a kernel, in 2024?\n"}]
     for codec in (before, after):
-        assert codec.encode(messages, reply=True).ids == (
-            plain.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
+        assert (
+            codec.encode(messages, reply=True).ids
+            == (plain.apply_chat_template(messages, add_generation_prompt=True)["input_ids"])
         )
     assert before.encode_text("é  2024") == after.encode_text("é  2024")
 
@@ -126,8 +127,6 @@ def test_an_unknown_splitting_rule_is_refused(rule, convert):
 
 def test_a_conversion_that_went_wrong_is_found(convert, monkeypatch):
     """Weights that change on their way to the disk, and a tokenizer that is another, are seen."""
-    from llamahome_models import gguf_tokenizer
-
     save = gguf_import._save_model
 
     def spoil(model: Any, metadata: Any, target: Path) -> None:
@@ -191,7 +190,9 @@ def test_a_file_without_a_vocabulary_is_refused(tmp_path):
 def test_weights_that_do_not_fit_are_refused(tmp_path, write_gguf, tiny_parts):
     """An architecture that transformers cannot convert is an error with the file's name."""
     path = write_gguf(tmp_path / "tiny.gguf", *tiny_parts)
-    path.write_bytes(path.read_bytes().replace(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0xlama", 1))
+    path.write_bytes(
+        path.read_bytes().replace(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0xlama", 1)
+    )
     with pytest.raises(ModelError, match="cannot be converted"):
         gguf_import._load_model(path)
 
@@ -215,6 +216,8 @@ def test_the_real_model_knows_the_capital_of_france(real_model_folder):
 
     codec = Codec(ModelFolder(path=real_model_folder, digest="", name="smollm2"))
     model = AutoModelForCausalLM.from_pretrained(real_model_folder)
-    prompt = codec.encode([{"role": "user", "content": "What is the capital of France?"}], reply=True)
+    prompt = codec.encode(
+        [{"role": "user", "content": "What is the capital of France?"}], reply=True
+    )
     ids = LiveGenerator(codec.end_ids).generate(model, prompt.ids, max_tokens=20)
     assert codec.decode(ids) == "The capital of France is Paris."

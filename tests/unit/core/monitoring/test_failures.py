@@ -1,0 +1,171 @@
+"""What a bad monitor cannot do: stop, slow or crash the run, or leave anything behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import frozen
+
+from llamahome_core.monitoring import Monitors
+
+if TYPE_CHECKING:
+    from tests.unit.core.monitoring.conftest import Bench
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("factory", ["Raises", "Leaves"])
+def test_three_failures_in_a_row_disable_a_monitor(bench: Bench, factory: str):
+    """It gets no fourth event; the run is warned once and the log has each traceback."""
+    bench.steps(1, 9)
+    monitors = bench.monitors(factory)
+    monitors.start()
+    monitors.close()
+    assert bench.seen == ["train 1", "train 2", "train 3", "closed"]
+    assert bench.log_of().count("Traceback") == 3
+    [warning] = bench.log.texts
+    assert "'fake' was disabled" in warning
+    assert str(bench.directory / "log" / "monitor-fake.log") in warning
+
+
+def test_failures_that_are_not_in_a_row_disable_nothing(bench: Bench):
+    """Two failures and a success, for a hundred times: logged, up to a limit, and no more."""
+    bench.steps(1, 300)
+    monitors = bench.monitors("RaisesTwice")
+    monitors.start()
+    monitors.close()
+    assert len(bench.seen) == 301
+    assert bench.log_of().count("Traceback") == 100
+    assert bench.log.texts == []
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        ("Exits", "ended with exit code 7"),
+        ("CloseRaises", "ended with exit code 1"),
+        ("TickRaises", "was disabled"),
+        ("broken", "was disabled"),
+        ("missing", "was disabled"),
+    ],
+)
+def test_a_monitor_that_goes_wrong_is_one_warning(bench: Bench, factory: str, words: str):
+    """However it ends, the run hears of it at the end and not before."""
+    monitors = bench.monitors(factory)
+    monitors.start()
+    bench.steps(1, 3)
+    time.sleep(0.8)
+    monitors.close()
+    [warning] = bench.log.texts
+    assert words in warning
+
+
+def test_a_killed_monitor_is_one_warning(bench: Bench):
+    """Also kill -9."""
+    monitors = bench.monitors("Recorder")
+    monitors.start()
+    os.kill(bench.pid(), signal.SIGKILL)
+    bench.steps(1, 3)
+    monitors.close()
+    [warning] = bench.log.texts
+    assert "was killed by SIGKILL" in warning
+
+
+def test_a_hanging_monitor_is_killed_and_delays_nobody(bench: Bench):
+    """Two that hang share the time that close() grants, and one that works still finishes."""
+    bench.emit("run")
+    monitors = bench.monitors("Hangs", "Hangs", "Recorder")
+    monitors.start()
+    bench.eventually(lambda: bench.seen.count("run None") == 3)
+    began = time.monotonic()
+    monitors.close(timeout=1.0)
+    assert time.monotonic() - began < 2.0
+    assert [("did not end in time" in text) for text in bench.log.texts] == [True, True]
+    assert bench.seen.count("closed") == 1
+
+
+def test_neither_zombies_nor_descriptors_are_left(bench: Bench):
+    """After close() no child process and no file descriptor is left, whatever the monitors did."""
+    before = descriptors()
+    bench.emit("run")
+    monitors = bench.monitors("Recorder", "Exits", "Hangs", "Raises", "broken")
+    monitors.start()
+    pids = [child.process.pid for child in monitors._children]
+    monitors.close(timeout=1.5)
+    for pid in pids:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+    assert descriptors() == before
+    monitors.close()  # again is allowed
+
+
+def test_an_interrupted_close_still_leaves_nothing(bench: Bench):
+    """A second Ctrl-C while the run waits for a monitor kills the monitor."""
+    bench.emit("run")
+    monitors = bench.monitors("Hangs")
+    monitors.start()
+    pid = bench.pid()
+    with pytest.raises(KeyboardInterrupt), raised_after(0.3):
+        monitors.close(timeout=30)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+@contextlib.contextmanager
+def raised_after(seconds: float) -> Iterator[None]:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_monitor_that_cannot_start_is_a_warning(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """Settings that cannot be passed on or a missing interpreter stop neither run nor others."""
+
+    @frozen(kw_only=True)
+    class Local:
+        pass
+
+    large = bench.fakes.Config(out=bench.out, size="x" * 70_000)
+    selections = [
+        bench.selection("Recorder", Local()),
+        bench.selection("Recorder", large),
+        bench.selection("Recorder"),
+    ]
+    monitors = Monitors(selections, bench.directory, bench.log)
+    monitors.start()
+    monitors.close()
+    assert len(bench.log.texts) == 2
+    assert bench.seen == ["closed"]
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    monitors = bench.monitors("Recorder")
+    monitors.start()
+    monitors.close()
+    assert "could not be started" in bench.log.texts[2]
+
+
+def test_settings_that_do_not_fit_the_class_are_told_in_the_log(bench: Bench):
+    """The child validates what it was told, as a recipe is validated."""
+    monitors = bench.monitors("Recorder")
+    selection = bench.selection("Recorder", bench.fakes.Config(out=5))
+    monitors.selections = [selection]
+    monitors.start()
+    monitors.close()
+    assert "was disabled" in bench.log.texts[0]
+    assert "out" in bench.log_of()

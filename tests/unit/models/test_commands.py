@@ -1,0 +1,130 @@
+"""``llamahome generate`` answers on standard output, and says the rest elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from llamahome_core import DataError, ModelError
+from llamahome_core.recipe import Resources
+from llamahome_models.commands import _progress, _Stream, generate
+
+
+@pytest.fixture
+def run(make_context) -> Any:
+    """Run the command with a kernel that makes our context."""
+
+    def call(*arguments: str, stdin: str | None = None, **recipe: Any) -> Any:
+        def context(*, model: str) -> Any:
+            return make_context(model=model, **recipe)
+
+        state = SimpleNamespace(kernel=SimpleNamespace(context=context))
+        return CliRunner().invoke(generate, list(arguments), input=stdin, obj=state)
+
+    return call
+
+
+def test_the_answer_and_nothing_else_is_on_standard_output(run, tiny_model):
+    """Streamed and as JSON it is the same text; a prompt from standard input works as well."""
+    streamed = run(str(tiny_model), "--prompt", "hello", "--max-tokens", "9")
+    assert streamed.exit_code == 0, streamed.output
+    whole = run(str(tiny_model), "--max-tokens", "9", "--json", stdin="hello")
+    answer = json.loads(whole.stdout)
+    assert answer["schema"] == "llamahome.generate/1"
+    assert answer["tokens"] == 9
+    assert answer["finished"] == "length"
+    assert answer["prompt"] == "hello"
+    assert answer["digest"].startswith("sha256:")
+    assert streamed.stdout.rstrip("\n") == answer["answer"].rstrip("\n")
+
+
+def test_a_system_prompt_and_a_seed_are_used(run, tiny_model):
+    """The system prompt is in the prompt; the seed decides the sampling."""
+    plain = json.loads(run(str(tiny_model), "--prompt", "a", "--json").stdout)
+    told = json.loads(run(str(tiny_model), "--prompt", "a", "--system", "b", "--json").stdout)
+    assert told["prompt_tokens"] > plain["prompt_tokens"]
+    warm = ["--prompt", "a", "--temperature", "2", "--max-tokens", "12", "--json", "--seed"]
+    one, same, two = (
+        json.loads(run(str(tiny_model), *warm, seed).stdout)["answer"] for seed in "112"
+    )
+    assert one == same != two
+
+
+def test_a_model_without_a_template_continues_the_text(run, tiny_model, tmp_path):
+    """A system prompt would be lost, and is refused."""
+    base = Path(shutil.copytree(tiny_model, tmp_path / "base"))
+    (base / "chat_template.jinja").unlink()
+    answer = json.loads(run(str(base), "--prompt", "hello", "--json").stdout)
+    assert answer["prompt_tokens"] < 6
+    assert isinstance(
+        run(str(base), "--prompt", "hello", "--system", "be brief").exception, ModelError
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--prompt", "  "], []])
+def test_an_empty_prompt_is_a_usage_error(arguments, run, tiny_model):
+    """Exit code 2, before anything is loaded."""
+    assert run(str(tiny_model), *arguments, stdin="").exit_code == 2
+
+
+def test_a_terminal_without_a_prompt_is_told_what_to_give(run, tiny_model, monkeypatch):
+    """The command does not wait for input that nobody knows of."""
+    from llamahome_models import commands
+
+    monkeypatch.setattr(
+        commands, "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    )
+    result = run(str(tiny_model))
+    assert result.exit_code == 2
+    assert "--prompt" in result.stderr
+
+
+def test_the_number_of_threads_is_the_recipes(run, tiny_model):
+    """As for training."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        run(str(tiny_model), "--prompt", "a", resources=Resources(threads=1))
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_half_a_character_waits_for_its_other_half(capsys):
+    """A character of several tokens is shown whole."""
+
+    class Bytes:
+        def decode(self, ids: list[int]) -> str:
+            return bytes(ids).decode("utf-8", errors="replace")
+
+    stream = _Stream(Bytes())  # type: ignore[arg-type]
+    shown = []
+    for token in "aé!".encode():
+        stream.add(token)
+        shown.append(capsys.readouterr().out)
+    assert shown == ["a", "", "é", "!"]
+
+
+def test_progress_is_shown_on_a_terminal_only(capsys, monkeypatch):
+    """Megabytes done and in all, on standard error."""
+    _progress()(1, 2)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    progress = _progress()
+    progress(5_000_000, None)
+    progress(9_000_000, 9_000_000)
+    assert capsys.readouterr().err == "\rfetching: 5 MB\rfetching: 9 of 9 MB\n"
+
+
+def test_errors_of_the_conversation_are_not_hidden(run, tiny_model, tmp_path):
+    """Only a missing template makes it plain text."""
+    base = Path(shutil.copytree(tiny_model, tmp_path / "base"))
+    (base / "chat_template.jinja").write_text("{{ raise_exception('no') }}")
+    assert isinstance(run(str(base), "--prompt", "hello").exception, DataError)
