@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from llamahome_core.events import Emitter, EventLog, NoEvents, live_events, read_events
     from llamahome_core.hookspecs import hookimpl
     from llamahome_core.kernel import Kernel
+    from llamahome_core.monitor_process import MonitorContext
     from llamahome_core.plan import Plan
     from llamahome_core.protocols import (
         Adapter,
@@ -116,6 +117,7 @@ _HOMES = {
     "events": "Emitter EventLog NoEvents live_events read_events",
     "hookspecs": "hookimpl",
     "kernel": "Kernel",
+    "monitor_process": "MonitorContext",
     "plan": "Plan",
     "protocols": "Adapter Cache ChatCodec DataSource Generator ModelSource Models Monitor "
     "Objective Optimizer PreparedData Progress Registry Schedule Steps Store Trained Trainer",
@@ -166,6 +168,7 @@ __all__ = [
     "ModelSource",
     "Models",
     "Monitor",
+    "MonitorContext",
     "NoEvents",
     "NoSettings",
     "Objective",

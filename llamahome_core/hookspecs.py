@@ -236,7 +236,8 @@ def llamahome_stores() -> Iterable[Component]:
 def llamahome_monitors() -> Iterable[Component]:
     """Declare what shows or forwards a run's events; ``[[monitor]] use = "<name>"``.
 
-    The factory returns a :class:`~llamahome_core.Monitor`. It runs in a process of its own.
+    The factory is called with its settings and a :class:`~llamahome_core.MonitorContext`, and
+    returns a :class:`~llamahome_core.Monitor`. It runs in a process of its own.
 
     Example::
 

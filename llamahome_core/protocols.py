@@ -358,7 +358,12 @@ class Registry(Protocol):
 
 
 class Monitor(Protocol):
-    """Shows or forwards a run's events. Lives in a process of its own, where it can do no harm."""
+    """Shows or forwards a run's events. Lives in a process of its own, where it can do no harm.
+
+    It may also have ``tick()``, called about ten times a second, and ``whole_run = True``, which
+    asks for the events of a resumed run from its very first. A settings class with ``terminal:
+    ClassVar[bool] = True`` gives its monitor the terminal; others write to a log.
+    """
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """Take one event of ``events.jsonl``."""

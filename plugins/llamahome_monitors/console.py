@@ -12,6 +12,7 @@ from typing import Any, Protocol, TextIO
 
 from attrs import define, field, frozen
 
+from llamahome_core import MonitorContext
 from llamahome_monitors.config import ConsoleConfig
 from llamahome_monitors.format import symbols_for
 from llamahome_monitors.plain import PlainView
@@ -114,7 +115,7 @@ class ConsoleMonitor:
             console.print(line, soft_wrap=True)
 
 
-def make_console(config: ConsoleConfig, context: Any) -> JsonMonitor | ConsoleMonitor:
+def make_console(config: ConsoleConfig, context: MonitorContext) -> JsonMonitor | ConsoleMonitor:
     """The console that *config* asks for, on this process's standard streams."""
     if config.mode == "json":
         return JsonMonitor(sys.stdout)

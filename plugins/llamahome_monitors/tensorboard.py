@@ -13,6 +13,7 @@ from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.text.metadata import create_summary_metadata
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from llamahome_core import MonitorContext
 from llamahome_monitors.config import TensorboardConfig
 from llamahome_monitors.format import clean
 from llamahome_monitors.state import seconds_of
@@ -47,7 +48,7 @@ class TensorboardMonitor:
 
     whole_run = True
 
-    def __init__(self, config: TensorboardConfig, context: Any) -> None:
+    def __init__(self, config: TensorboardConfig, context: MonitorContext) -> None:
         folder: Path = config.folder or context.directory / "tensorboard"
         self._writer = EventFileWriter(str(folder), flush_secs=_FLUSH)
         self._prompts: dict[str, int] = {}

@@ -32,7 +32,14 @@ def _train(context: Context) -> None:
     )
     forward.refuse_leaks(module, trainer.device, module.config.vocab_size)
     total, trained = model.count(module)
-    context.events.emit("parameters", total=total, trained=trained)
+    context.events.emit(
+        "parameters",
+        total=total,
+        trained=trained,
+        device=str(trainer.device),
+        precision=context.recipe.train.precision,
+        clip=context.recipe.train.clip or None,
+    )
     steps = data.training(seed=context.recipe.seed)
     loop = Loop(
         context=context,
