@@ -62,8 +62,6 @@ class Train:
     """Steps between two training records in the events."""
     checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
-    compile: bool = False
-    """Compile the model with torch.compile."""
 
     def __attrs_post_init__(self) -> None:
         _exactly_one(epochs=self.epochs, steps=self.steps, tokens=self.tokens)
@@ -110,8 +108,8 @@ class Sample:
 class Checkpoint:
     """When the state of training is saved."""
 
-    every: int | None = field(default=None, validator=optional_positive)
-    """Steps between checkpoints; a stop by signal always saves."""
+    every: int = field(default=100, validator=positive)
+    """Steps between checkpoints; a stop by signal and the last step always save."""
     keep_last: int = field(default=2, validator=validators.ge(2))
     """Checkpoints kept; never fewer than two, for one may turn out damaged."""
 

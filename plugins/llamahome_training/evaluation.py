@@ -17,6 +17,7 @@ from llamahome_core import (
     Objective,
     StepData,
     Trainer,
+    files,
 )
 from llamahome_training.forward import Batch, logits_at_labels
 
@@ -100,20 +101,27 @@ class Sampler:
         """Answer each prompt and report; the same seed each time, so that answers compare."""
         if not self._prompts:
             return
-        settings, codec = self.context.recipe.sample, self.context.get(ChatCodec)
-        generator = self.context.get(Generator)
+        samples = []
         for prompt, ids in self._prompts:
             if self.context.stop.requested:
                 return
-            answer = generator.generate(
-                module,
-                ids,
-                max_tokens=settings.max_tokens,
-                temperature=settings.temperature,
-                seed=self.context.recipe.seed,
-            )
-            text = codec.decode(answer)
-            self.context.events.emit("sample", step=step, prompt=prompt, answer=text)
+            answer = self._answer(module, ids)
+            self.context.events.emit("sample", step=step, prompt=prompt, answer=answer)
+            samples.append({"prompt": prompt, "answer": answer})
+        if self.context.directory is not None:
+            name = f"step-{step:09d}.json"
+            files.write_json(self.context.directory / "samples" / name, samples)
+
+    def _answer(self, module: Any, ids: list[int]) -> str:
+        settings = self.context.recipe.sample
+        answer = self.context.get(Generator).generate(
+            module,
+            ids,
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+            seed=self.context.recipe.seed,
+        )
+        return self.context.get(ChatCodec).decode(answer)
 
 
 def prompt_ids(codec: ChatCodec, prompt: str) -> list[int]:

@@ -134,7 +134,7 @@ class Loop:
         sample = last or _due(recipe.sample.every, step)
         if evaluate or sample:
             self._look(evaluate=evaluate, sample=sample)
-        if not last and _due(recipe.checkpoint.every, step):
+        if not last and step % recipe.checkpoint.every == 0:
             self._save("schedule")
         elif last:
             self._save("end")

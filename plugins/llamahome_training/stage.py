@@ -44,7 +44,7 @@ def _train(context: Context) -> None:
     loop = Loop(
         context=context,
         trainer=trainer,
-        module=_compiled(context, module),
+        module=module,
         objective=objective,
         optimizer=optimizer,
         schedule=context.build("schedule"),
@@ -60,10 +60,6 @@ def _train(context: Context) -> None:
     loop.run()
     left = model.TrainedModel(module, adapter, _metrics(loop), _dtype(context, folder))
     context.put(Trained, left)
-
-
-def _compiled(context: Context, module: Any) -> Any:
-    return torch.compile(module, dynamic=True) if context.recipe.train.compile else module
 
 
 def _resume(context: Context, loop: Loop) -> None:
