@@ -245,7 +245,7 @@ def names_page() -> str:
             text += _name(name, found)
     text += f"\n## `llamahome_core.files`\n\n{markdown(files.__doc__)}"
     for name, found in vars(files).items():
-        if inspect.isfunction(found) and found.__module__ == files.__name__ and name[0] != "_":
+        if inspect.isfunction(found) and found.__module__.startswith(files.__name__):
             text += f"\n**`{name}{_signature(found)}`**: {markdown(found.__doc__)}"
     return text
 

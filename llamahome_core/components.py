@@ -6,8 +6,10 @@ import enum
 import importlib
 import importlib.util
 from collections.abc import Callable
+from importlib.machinery import PathFinder
 from typing import Any
 
+import attrs
 from attrs import field, frozen, validators
 
 from llamahome_core.errors import PluginError, UnavailableError
@@ -80,6 +82,25 @@ def _optional_ref(value: str | Ref | None) -> Ref | None:
     return None if value is None else _ref(value)
 
 
+def _is_config(_: object, __: object, value: Any) -> None:
+    if not (isinstance(value, type) and attrs.has(value)):
+        raise TypeError(f"config must be an attrs class, not {value!r}")
+
+
+def _is_installed(module: str) -> bool:
+    """Whether ``package.module`` could be imported; looks at files and imports nothing."""
+    top, *below = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except ValueError:  # a module that somebody made by hand
+        return True
+    for part in below:
+        path = spec.submodule_search_locations if spec else None
+        top = f"{top}.{part}"
+        spec = PathFinder.find_spec(top, path) if path else None
+    return spec is not None
+
+
 @frozen(kw_only=True)
 class NoSettings:
     """The settings class of a component that has none."""
@@ -101,13 +122,13 @@ class Component:
     name: str = field(validator=_NAME)
     summary: str
     factory: Ref = field(converter=_ref)
-    config: type = NoSettings
+    config: type = field(default=NoSettings, validator=_is_config)
     needs: tuple[str, ...] = ()
     extra: str | None = None
 
     def missing(self) -> list[str]:
         """The needed modules that are not installed; nothing is imported to find out."""
-        return [module for module in self.needs if importlib.util.find_spec(module) is None]
+        return [module for module in self.needs if not _is_installed(module)]
 
     def require(self) -> None:
         """Check that what the component needs is installed.

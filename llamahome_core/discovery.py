@@ -85,12 +85,13 @@ class _Distributions:
         self._known: dict[int, tuple[str, str]] = {}
 
     def of(self, entry: EntryPoint) -> tuple[str, str]:
-        """Name and version; empty for an entry point without a distribution."""
+        """Name and version; empty for an entry point without a distribution, or a damaged one."""
         if entry.dist is None:
             return "", ""
         if id(entry.dist) not in self._known:
-            metadata = entry.dist.metadata
-            self._known[id(entry.dist)] = metadata["Name"], metadata["Version"]
+            # A damaged installation has neither, and may not hide the others.
+            found = dict(entry.dist.metadata.items())
+            self._known[id(entry.dist)] = found.get("Name", ""), found.get("Version", "")
         return self._known[id(entry.dist)]
 
     def rank(self, entry: EntryPoint) -> tuple[str, bool, str]:

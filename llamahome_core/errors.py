@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar
 
 
 class LlamaHomeError(Exception):
@@ -42,7 +41,7 @@ class LlamaHomeError(Exception):
     """
 
     code: str = "X900"
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
         super().__init__(message)

@@ -27,18 +27,28 @@ class Emitter(Protocol):
         """Record that something of *kind* happened."""
 
 
-def _finite(fields: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """JSON has no NaN: such values become null and are named in ``nonfinite``."""
-    bad = [k for k, v in fields.items() if isinstance(v, float) and not math.isfinite(v)]
-    return {k: None if k in bad else v for k, v in fields.items()}, bad
+def _finite(value: Any, name: str, bad: list[str]) -> Any:
+    """JSON has no NaN: such a value becomes null, however deep, and its name goes to *bad*."""
+    if isinstance(value, float) and not math.isfinite(value):
+        bad.append(name)
+        return None
+    if isinstance(value, dict):
+        return {k: _finite(v, f"{name}.{k}" if name else str(k), bad) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item, f"{name}.{index}", bad) for index, item in enumerate(value)]
+    return value
 
 
 def encode(kind: str, fields: dict[str, Any]) -> str:
-    """One event as a line of JSON, with the schema, the time (UTC, ISO 8601) and the kind."""
-    values, bad = _finite(fields)
+    """One event as a line of JSON, with the schema, the time (UTC, ISO 8601) and the kind.
+
+    These win over fields of the same name.
+    """
+    bad: list[str] = []
+    values = _finite(fields, "", bad)
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    event: dict[str, Any] = {"schema": SCHEMA, "time": now}
-    event |= {"t": kind, **values} | ({"nonfinite": bad} if bad else {})
+    head: dict[str, Any] = {"schema": SCHEMA, "time": now, "t": kind}
+    event = head | values | ({"nonfinite": bad} if bad else {}) | head
     return json.dumps(event, ensure_ascii=False, allow_nan=False, default=str)
 
 
@@ -58,6 +68,9 @@ class EventLog:
         Args:
             kind: A word of the kernel (``train``) or of a plugin (``myplugin.word``).
             **fields: JSON values; NaN and infinity become null, named in ``nonfinite``.
+
+        Raises:
+            StorageError: The disk failed or is full.
         """
         self._writer.write(encode(kind, fields))
 
@@ -80,6 +93,9 @@ class NoEvents:
 def read_events(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
     """The whole events from byte *offset* on, each with the offset behind it.
 
+    A line that is no event is passed over: a power cut may leave zeros between two lines, and
+    the rest must stay readable.
+
     Yields:
         ``(offset, event)``; the last offset yielded is where to go on later.
     """
@@ -89,7 +105,16 @@ def read_events(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, An
             if not line.endswith(b"\n"):
                 return
             offset += len(line)
-            yield offset, json.loads(line)
+            if (event := _decode(line)) is not None:
+                yield offset, event
+
+
+def _decode(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("t"), str) else None
 
 
 def live_events(path: Path) -> Iterator[dict[str, Any]]:
@@ -97,6 +122,11 @@ def live_events(path: Path) -> Iterator[dict[str, Any]]:
     kept: list[dict[str, Any]] = []
     for _, event in read_events(path):
         if event["t"] == "rewind":
-            kept = [e for e in kept if e.get("step", 0) <= event["step"]]
+            kept = [e for e in kept if _step(e) <= _step(event)]
         kept.append(event)
     yield from kept
+
+
+def _step(event: dict[str, Any]) -> float:
+    step = event.get("step")
+    return step if isinstance(step, int | float) else 0

@@ -5,6 +5,7 @@ Nothing is global: two kernels with other plugins live side by side in one proce
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llamahome_core.discovery import Plugin, Policy, discover, from_object
-from llamahome_core.errors import RunError, UnknownNameError, suggest
+from llamahome_core.errors import RunError, StorageError, UnknownNameError, suggest
 from llamahome_core.plugins import Plugins
 from llamahome_core.registry import Catalog
 from llamahome_core.workspace import Workspace
@@ -20,6 +21,7 @@ from llamahome_core.workspace import Workspace
 if TYPE_CHECKING:
     from llamahome_core.config import Document, Merged
     from llamahome_core.context import Context, Stop
+    from llamahome_core.events import EventLog
     from llamahome_core.plan import Plan
     from llamahome_core.recipe import Selection
     from llamahome_core.run import Run
@@ -101,13 +103,14 @@ class Kernel:
         """
         path = Path(name).expanduser()
         packaged = self.catalog.recipes()
-        if path.exists() or path.suffix or str(name) not in packaged:
-            if path.exists() or path.suffix:
-                return path
+        if path.suffix or path.is_file() or (path.exists() and str(name) not in packaged):
+            return path
+        if str(name) not in packaged:
             close = suggest(str(name), packaged)
+            known = f"name a .toml, .yaml or .json file, or one of: {', '.join(packaged)}"
             raise UnknownNameError(
                 f"there is no file and no packaged recipe {str(name)!r}",
-                hint=f"did you mean {close[0]}?" if close else "write one: a file recipe.toml",
+                hint=f"did you mean {close[0]}?" if close else known,
             )
         from importlib.resources import files
 
@@ -146,7 +149,11 @@ class Kernel:
         from llamahome_core.context import Context
         from llamahome_core.resolve import settings_only
 
-        recipe = plan.recipe if plan else settings_only(self.catalog, self.settings(), model)
+        if plan is None:
+            given = None if model is None else {"model": {"from": model}}
+            recipe = settings_only(self.catalog, self._gather(None, given, ())[0])
+        else:
+            recipe = plan.recipe
         return Context(recipe=recipe, workspace=self.workspace, catalog=self.catalog)
 
     # --- Runs -----------------------------------------------------------------------------------
@@ -174,10 +181,14 @@ class Kernel:
 
         Raises:
             ConfigError: The recipe is wrong; nothing was written.
+            RunError: Parameters or assignments were given with a plan, which is settled.
+            StorageError: The run's folder cannot be made or written.
         """
         from llamahome_core.plan import Plan
         from llamahome_core.run import new_directory
 
+        if isinstance(recipe, Plan) and (parameters or assignments):
+            raise RunError("a plan is settled: give parameters and assignments to Kernel.plan")
         plan = (
             recipe
             if isinstance(recipe, Plan)
@@ -193,12 +204,17 @@ class Kernel:
 
         Raises:
             RunNotFoundError: There is no such run.
-            RunError: It is finished already.
+            RunError: It is finished already, or it ended before its recipe was written.
             RunLockedError: It is going on in another process.
         """
         from llamahome_core.run import describe, find_directory
 
         directory = find_directory(self.workspace.runs, name)
+        if not (directory / "resolved.toml").exists():
+            raise RunError(
+                f"run {directory.name} ended before its recipe was written",
+                hint="run the recipe again",
+            )
         if describe(directory).state == "finished":
             raise RunError(
                 f"run {directory.name} is finished",
@@ -236,7 +252,7 @@ class Kernel:
                 stop=stop or Stop(),
                 resume=resume,
             )
-            context.stop.listener = lambda number: events.emit("stopping", signal=number)
+            context.stop.listener = lambda number: _tell_stopping(events, number)
             run = Run(
                 name=directory.name, directory=directory, plan=plan, context=context, events=events
             )
@@ -245,12 +261,13 @@ class Kernel:
                     return self._monitored(run, [*plan.recipe.monitors, *monitors])
             finally:
                 context.stop.listener = None
-                events.close()
+                with contextlib.suppress(StorageError):  # what failed before is what matters
+                    events.close()
 
     def _monitored(self, run: Run, selections: Sequence[Selection]) -> Outcome:
         from llamahome_core import log
         from llamahome_core.monitoring import Monitors
-        from llamahome_core.run import carry_out, end_fields
+        from llamahome_core.run import carry_out
 
         started = time.monotonic()
         logger = log.logger("run")
@@ -267,10 +284,23 @@ class Kernel:
                 "llamahome_run_finished", run=run, outcome=outcome
             ):
                 logger.warning("observer failed", plugin=plugin.name, error=repr(error))
-            run.events.emit("end", **end_fields(run, outcome, time.monotonic() - started))
-            run.status(outcome.status)
+            return self._conclude(run, outcome, time.monotonic() - started)
         finally:
             monitors.close()
+
+    def _conclude(self, run: Run, outcome: Outcome, seconds: float) -> Outcome:
+        """Write down how the run ended; a disk that is full by then fails the run."""
+        from attrs import evolve
+
+        from llamahome_core.run import end_fields
+
+        try:
+            run.events.emit("end", **end_fields(run, outcome, seconds))
+            run.status(outcome.status)
+            run.events.sync()
+        except StorageError as error:
+            failed = outcome if outcome.error is not None else evolve(outcome, error=error)
+            return evolve(failed, status="failed")
         return outcome
 
     def _announce(self, run: Run) -> None:
@@ -289,3 +319,9 @@ class Kernel:
             pid=os.getpid(),
             versions=environment()["versions"],
         )
+
+
+def _tell_stopping(events: EventLog, number: int) -> None:
+    """Called in a signal handler: what fails here would end the run instead of saving it."""
+    with contextlib.suppress(StorageError):
+        events.emit("stopping", signal=number)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -14,11 +16,17 @@ from llamahome_core.errors import BrokenPluginError
 T = TypeVar("T")
 
 
-def _checked(items: Iterable[T], record: type[T], hook: str) -> list[T]:
-    found = list(items)
+def _checked(items: Iterable[T] | None, record: type[T], hook: str) -> list[T]:
+    if items is None:
+        raise TypeError(f"{hook} returned None: does it lack a yield?")
+    found, names = list(items), set()
     for item in found:
         if not isinstance(item, record):
             raise TypeError(f"{hook} must yield {record.__name__}, not {item!r}")
+        name = getattr(item, "name", None)
+        if name is not None and name in names:
+            raise ValueError(f"{hook} yields {name!r} twice")
+        names.add(name)
     return found
 
 
@@ -39,6 +47,7 @@ class Plugins:
         Raises:
             BrokenPluginError: It is broken and the policy is strict.
         """
+        self._name_apart(plugin)
         self.all.append(plugin)
         if plugin.status != "found":
             return
@@ -55,8 +64,20 @@ class Plugins:
         else:
             plugin.status = "active"
 
+    def _name_apart(self, plugin: Plugin) -> None:
+        """A name belongs to one plugin: objects of one class are numbered, others shadowed."""
+        taken = {other.name for other in self.all if other.status != "shadowed"}
+        if plugin.name not in taken or plugin.status != "found":
+            return
+        if plugin.entry is not None:
+            plugin.status = "shadowed"
+            return
+        numbers = (n for n in itertools.count(2) if f"{plugin.name}-{n}" not in taken)
+        plugin.name = f"{plugin.name}-{next(numbers)}"
+
     def _set_aside(self, plugin: Plugin, error: BaseException) -> None:
-        if self.manager.has_plugin(plugin.name):
+        # Not by name alone: what is registered under it may be another's.
+        if self.manager.get_plugin(plugin.name) is plugin.module is not None:
             self.manager.unregister(name=plugin.name)
         plugin.status, plugin.error = "broken", error
         if self.policy.strict:
@@ -82,7 +103,7 @@ class Plugins:
         pluggy's own call would stop at the first exception and would forget who gave what.
         """
         active = self.active
-        for name, call in sorted(self._implementations(hook)):
+        for name, call in sorted(self._implementations(hook), key=lambda found: found[0]):
             try:
                 items = _checked(call(), record, hook)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
@@ -101,7 +122,8 @@ class Plugins:
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             wanted = {name: arguments[name] for name in implementation.argnames}
             try:
-                implementation.function(**wanted)
+                if inspect.isgenerator(implementation.function(**wanted)):
+                    raise TypeError(f"{hook} has a yield: nothing of it ran")  # noqa: TRY301  # its own failure
             except (Exception, SystemExit) as error:  # noqa: BLE001  # an observer may not stop a run
                 failures.append((active[implementation.plugin_name], error))
         return failures

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from llamahome_core.errors import IntegrityError
 
@@ -29,7 +29,8 @@ def load(cls: type[T], data: Any, source: object = None) -> T:
 
     Args:
         cls: Its fields may be bool, int, float, str, Path, Literal, Any, further attrs classes,
-            and lists, tuples, dicts and unions with None of them. An int will do for a float.
+            and ``list[…]``, ``tuple[…, ...]``, ``dict[str, …]`` and ``… | None`` of them. An int
+            will do for a float.
         data: Plain values, such as ``json.loads`` returns.
         source: Where *data* was read, for the message; the name of the class if not given.
 
@@ -38,10 +39,10 @@ def load(cls: type[T], data: Any, source: object = None) -> T:
     """
     try:
         return _converter().structure(data, cls)
-    except Exception as error:  # noqa: BLE001  # cattrs raises groups of whatever the classes raise
+    except Exception as error:  # cattrs raises groups of whatever the classes raise
         from cattrs import transform_error
 
-        wrong = "; ".join(transform_error(error, path="", format_exception=_say))
+        wrong = "; ".join(transform_error(error, path="$", format_exception=_say))
         raise IntegrityError(f"{source or cls.__name__} is damaged: {wrong}") from error
 
 
@@ -51,9 +52,10 @@ def _say(error: BaseException, _: type | None) -> str:
     if isinstance(error, ForbiddenExtraKeysError):
         return f"unknown key {', '.join(sorted(map(repr, error.extra_fields)))}"
     if isinstance(error, KeyError):
-        return f"{error.args[0]!r} is missing"
-    # validators of attrs put the attribute and the value behind the message
-    return str(error.args[0]) if error.args else type(error).__name__
+        return "it is missing"
+    if isinstance(error, AttributeError | TypeError):
+        return "it has the wrong form"  # cattrs does not look before it iterates
+    return str(error.args[0])  # validators of attrs put more behind the message
 
 
 @functools.cache
@@ -66,7 +68,9 @@ def _converter() -> Converter:
         converter.register_structure_hook(scalar, _exactly)
     converter.register_structure_hook(Path, lambda value, _: Path(_exactly(value, str)))
     converter.register_unstructure_hook(Path, str)
-    # cattrs takes any iterable for a list and any mapping's items for a dict: text is both
+    converter.register_structure_hook_func(
+        _is_sequence, lambda value, cls: _sequence(converter, value, cls)
+    )
     return converter
 
 
@@ -75,5 +79,18 @@ def _exactly(value: Any, cls: type) -> Any:
     if cls is float and type(value) is int:
         return float(value)
     if type(value) is not cls:
-        raise TypeError(f"must be {cls.__name__}, not {value!r}")
+        raise ValueError(f"{value!r} is no {cls.__name__}")
     return value
+
+
+def _is_sequence(cls: Any) -> bool:
+    return get_origin(cls) is list or get_origin(cls) is tuple
+
+
+def _sequence(converter: Converter, value: Any, cls: Any) -> Any:
+    """A list or tuple; cattrs itself would take a text or a mapping for one."""
+    if not isinstance(value, list | tuple):
+        raise TypeError
+    of = get_args(cls)[0]
+    items = [converter.structure(item, of) for item in value]
+    return items if get_origin(cls) is list else tuple(items)

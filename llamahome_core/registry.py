@@ -40,7 +40,8 @@ class Catalog:
     def _of(self, hook: str, record: type[R]) -> list[tuple[Plugin, R]]:
         if hook not in self._records:
             self._records[hook] = list(self.plugins.records(hook, record))
-        return self._records[hook]
+        # A plugin may turn out broken at a later hook; then nothing of it is offered any more.
+        return [(p, r) for p, r in self._records[hook] if p.status == "active"]
 
     def components(self, kind: Kind) -> list[Owned]:
         """All components of *kind*, by plugin."""
@@ -63,7 +64,8 @@ class Catalog:
             raise _ambiguous(kind, name, matches)
         known = sorted({c.name for _, c in owned})
         close = suggest(short, known)
-        if not close and (broken := self.plugins.broken):
+        broken = [p for p in self.plugins.broken if owner in {"", p.name}]
+        if broken and (owner or not close):
             raise _perhaps_broken(kind, name, broken)
         hint = f"did you mean {' or '.join(map(repr, close))}?" if close else None
         raise UnknownNameError(

@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +28,14 @@ from llamahome_core.errors import (
     HeldError,
     Interrupted,
     LlamaHomeError,
+    PluginError,
     RunError,
     RunLockedError,
     RunNotFoundError,
     StorageError,
     suggest,
 )
-from llamahome_core.events import EventLog
+from llamahome_core.events import EventLog, live_events, read_events
 from llamahome_core.hookspecs import hookimpl
 from llamahome_core.values import Outcome, Version
 
@@ -159,7 +161,12 @@ def carry_out(run: Run) -> Outcome:
     """Execute *run* and turn how it ended into an outcome; no error of a run gets past this."""
     try:
         result = run.plan.catalog.plugins.execute(run)
-        return result if isinstance(result, Outcome) else Outcome(status="finished")
+        if not isinstance(result, Outcome):
+            raise PluginError(  # noqa: TRY301  # it fails this run like any other error
+                f"llamahome_execute gave {result!r} instead of an Outcome",
+                hint="a wrapper of it must end with: return (yield)",
+            )
+        return result
     except Interrupted as stopped:
         return Outcome(status="stopped", error=stopped)
     except KeyboardInterrupt:
@@ -217,47 +224,53 @@ class RunInfo:
     published: str | None = None
 
 
-def _alive(directory: Path) -> bool:
-    try:
-        with files.lock(directory / ".lock", wait=False):
-            return False
-    except HeldError:
-        return True
-
-
 def _state(directory: Path) -> str:
     try:
         state = str(json.loads((directory / "status.json").read_bytes())["state"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         state = "running"
-    if state == "running" and not _alive(directory):
+    if state == "running" and not files.is_held(directory / ".lock"):
         return "lost"
     return state
 
 
 def describe(directory: Path) -> RunInfo:
     """Read the folder of a run; never fails on what a crash left."""
-    from llamahome_core.events import live_events
-
     found: dict[str, Any] = {}
     path = directory / "events.jsonl"
     for event in live_events(path) if path.exists() else ():
-        found.setdefault("started", event["time"])
+        found.setdefault("started", event.get("time"))
         if event["t"] == "train":
-            found |= {"step": event["step"], "steps": event["steps"], "loss": event["loss"]}
+            found |= {"step": event.get("step", 0), "steps": event.get("steps")}
+            found["loss"] = event.get("loss")
         elif event["t"] == "eval":
-            found["evaluation"] = event["loss"]
+            found["evaluation"] = event.get("loss")
         elif event["t"] == "published":
-            found["published"] = event["label"]
+            found["published"] = event.get("label")
     return RunInfo(name=directory.name, directory=directory, state=_state(directory), **found)
 
 
 def all_directories(runs: Path) -> list[Path]:
-    """The folders of all runs, the oldest first."""
+    """The folders of all runs, in the order in which they were started."""
     if not runs.is_dir():
         return []
     found = [p for p in runs.iterdir() if p.is_dir() and not p.name.startswith(".")]
-    return sorted(found, key=lambda p: (p.stat().st_ctime_ns, p.name))
+    return sorted(found, key=lambda p: (_started(p), _number(p.name), p.name))
+
+
+def _started(directory: Path) -> str:
+    """ISO time of the first event, or of a change to the folder: its own times change later."""
+    path = directory / "events.jsonl"
+    if path.exists():
+        for _, event in read_events(path):
+            return str(event.get("time"))
+    changed = datetime.fromtimestamp(directory.stat().st_ctime, UTC)
+    return changed.isoformat(timespec="milliseconds")
+
+
+def _number(name: str) -> int:
+    number = name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 def find_directory(runs: Path, name: str) -> Path:
@@ -268,7 +281,9 @@ def find_directory(runs: Path, name: str) -> Path:
         RunError: The prefix fits several.
     """
     found = all_directories(runs)
-    if name == "@last" and found:
+    if not found:
+        raise RunNotFoundError(f"there are no runs in {runs}", hint="llamahome run quickstart")
+    if name == "@last":
         return found[-1]
     exact = [p for p in found if p.name == name]
     prefixed = exact or [p for p in found if p.name.startswith(name)]

@@ -62,11 +62,9 @@ def make_tokenizer(folder: Path) -> None:
         show_progress=False,
     )
     tokenizer.train_from_iterator(TEXT * 4, trainer)
+    bos, _, eos = special
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<|endoftext|>",
-        eos_token="<|im_end|>",
-        pad_token="<|im_end|>",
+        tokenizer_object=tokenizer, bos_token=bos, eos_token=eos, pad_token=eos
     )
     fast.chat_template = CHATML
     fast.save_pretrained(folder)

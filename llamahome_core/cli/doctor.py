@@ -5,26 +5,38 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
+from llamahome_core.cli.help import Command, as_json
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import print_json
-from llamahome_core.cli.plan import as_json
+from llamahome_core.config import ConfigError
 from llamahome_core.errors import LlamaHomeError
 from llamahome_core.kernel import Kernel
 
 Finding = tuple[str, str, str]
-SYMBOLS = {"ok": "ok", "info": "--", "warning": "!!", "problem": "XX"}
+SIGNS = {"ok": "✓", "info": "–", "warning": "⚠", "problem": "✗"}
+ASCII_SIGNS = {"ok": "ok", "info": "--", "warning": "!!", "problem": "XX"}
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        ("llamahome doctor", "is this machine ready?"),
+        ("llamahome doctor --json", "the same for a script"),
+    ],
+)
 @as_json
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Check this machine, the workspace and the plugins. Exit code 3 if there is a problem."""
+    """Check this machine, the workspace and the plugins; change nothing.
+
+    The exit code is 3 if there is a problem; a warning is none.
+    """
     kernel = ctx.ensure_object(State).kernel
     findings = [*_own(kernel), *_of_plugins(kernel)]
     if as_json:
@@ -36,11 +48,25 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
             ],
         )
     else:
-        for check, status, text in findings:
-            click.echo(f"{SYMBOLS[status]}  {check:<12}{text}")
-        count = sum(status == "problem" for _, status, _ in findings)
-        click.echo(f"{count} problem{'s' if count != 1 else ''}")
+        _show(findings)
     ctx.exit(3 if any(status == "problem" for _, status, _ in findings) else 0)
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    signs = SIGNS if unicode else ASCII_SIGNS
+    width = max(len(check) for check, _, _ in findings)
+    before = ""
+    for check, status, text in findings:
+        label = "" if check == before else check
+        click.echo(f"{signs[status]}  {label:<{width}}  {text}")
+        before = check
+    click.echo(f"{_count(findings, 'problem')}, {_count(findings, 'warning')}")
+
+
+def _count(findings: Sequence[Finding], wanted: str) -> str:
+    count = sum(status == wanted for _, status, _ in findings)
+    return f"{count} {wanted}{'' if count == 1 else 's'}"
 
 
 def _own(kernel: Kernel) -> Iterator[Finding]:
@@ -48,29 +74,49 @@ def _own(kernel: Kernel) -> Iterator[Finding]:
 
     yield "python", "ok", f"{platform.python_version()}, llamahome {version('llamahome')}"
     yield from _workspace(kernel.workspace.root)
-    broken = kernel.plugins.broken
-    yield "plugins", "ok", f"{len(kernel.plugins.active)} active"
-    for plugin in broken:
-        text = f"{plugin.name} is broken: {plugin.error}; llamahome plugins check {plugin.name}"
-        yield "plugins", "problem", text
+    yield from _plugins(kernel)
     try:
         kernel.context()
-        yield "settings", "ok", "all settings are valid"
+    except ConfigError as error:
+        for problem in error.problems:
+            where = f"{problem.place}: " if problem.place else ""
+            yield "settings", "problem", f"{where}{problem.message}; llamahome check"
     except LlamaHomeError as error:
         yield "settings", "problem", f"{error.message}; llamahome check"
+    else:
+        yield "settings", "ok", "all settings are valid"
+    yield from _runs(kernel.workspace.runs)
 
 
 def _workspace(root: Path) -> Iterator[Finding]:
     nearest = next(path for path in (root, *root.parents) if path.exists())
-    free = shutil.disk_usage(nearest).free / 2**30
     yield (
         "workspace",
         "ok" if root.exists() else "info",
         f"{root}" + ("" if root.exists() else " (made by the first run)"),
     )
     if not os.access(nearest, os.W_OK):
-        yield "disk", "problem", f"{nearest} cannot be written"
+        yield "disk", "problem", f"{nearest} cannot be written; export LLAMAHOME_HOME=/a/folder"
+    free = shutil.disk_usage(nearest).free / 2**30
     yield "disk", "ok" if free > 2 else "warning", f"{free:.1f} GiB free"  # noqa: PLR2004  # a small model and a run
+
+
+def _plugins(kernel: Kernel) -> Iterator[Finding]:
+    broken = kernel.plugins.broken
+    yield "plugins", "ok", f"{len(kernel.plugins.active)} active"
+    for plugin in broken:
+        text = f"{plugin.name} is broken: {plugin.error}; llamahome plugins check {plugin.name}"
+        yield "plugins", "problem", text
+
+
+def _runs(runs: Path) -> Iterator[Finding]:
+    """Runs whose process died without a word: they can go on."""
+    from llamahome_core.run import all_directories, describe
+
+    for directory in all_directories(runs):
+        if describe(directory).state == "lost":
+            text = f"the process of {directory.name} is gone; llamahome run --resume"
+            yield "runs", "warning", f"{text} {directory.name}"
 
 
 def _of_plugins(kernel: Kernel) -> Iterator[Finding]:

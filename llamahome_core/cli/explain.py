@@ -7,11 +7,12 @@ from importlib.resources import files
 
 import click
 
+from llamahome_core.cli.help import Command, as_json
 from llamahome_core.cli.output import print_json
-from llamahome_core.cli.plan import as_json
 from llamahome_core.errors import UnknownNameError, suggest
 
 _HEADING = re.compile(r"^## ([A-Z]\d{3}): (.+)$", re.MULTILINE)
+_WIDTH = 88
 
 
 def pages() -> dict[str, tuple[str, str]]:
@@ -22,11 +23,17 @@ def pages() -> dict[str, tuple[str, str]]:
     return {code: (title, body.strip()) for code, title, body in triples}
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        ("llamahome explain C101", "what that code means"),
+        ("llamahome explain", "all codes"),
+    ],
+)
 @click.argument("code", required=False)
 @as_json
 def explain(code: str | None, as_json: bool) -> None:
-    """Explain an error CODE such as C101; without one, list all."""
+    """Explain an error CODE such as C101; without one, list all. Needs no network."""
     known = pages()
     if code is None:
         if as_json:
@@ -35,7 +42,7 @@ def explain(code: str | None, as_json: bool) -> None:
         for name, (title, _) in known.items():
             click.echo(f"{name}  {title}")
         return
-    name = code.upper()
+    name = code.strip().strip("[]").upper()
     if name not in known:
         close = suggest(name, known)
         raise UnknownNameError(
@@ -46,4 +53,4 @@ def explain(code: str | None, as_json: bool) -> None:
     if as_json:
         print_json("error", code=name, title=title, text=body)
         return
-    click.echo(f"{name}: {title}\n\n{body}")
+    click.echo(f"{name}: {title}\n\n{click.wrap_text(body, _WIDTH, preserve_paragraphs=True)}")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from llamahome_core import files
+from llamahome_core.cli.help import Command
 from llamahome_core.cli.output import say
 from llamahome_core.errors import WorkspaceError
 from llamahome_core.workspace import MARKER
 
 SETTINGS = """\
-# Settings of this workspace, below every recipe. `llamahome config show --origin` lists all.
+# Settings of this workspace, below every recipe. `llamahome show` lists all of them, and
+# `llamahome config show --origin` where each that is set comes from.
 # [train]
 # log_every = 10
 # [network]
@@ -22,16 +25,26 @@ SETTINGS = """\
 GITIGNORE = ".cache/\nruns/\ndata/models/\n.env\n"
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        ("llamahome init", "make this folder a workspace"),
+        ("llamahome init bots", "make a folder `bots` that is one"),
+    ],
+)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
 def init(folder: Path) -> None:
-    """Make FOLDER (here, if not given) a workspace: settings, catalogue, data, runs."""
+    """Make FOLDER (here, if not given) a workspace: settings, catalogue, data, runs.
+
+    What is there already stays as it is. Commands find the workspace from every folder in it.
+    """
     root = folder.absolute()
     if (root / MARKER).exists():
         raise WorkspaceError(
             f"{root} is a workspace already", hint=f"edit {root / MARKER}, or choose another folder"
         )
-    files.write_json(root / ".config" / "models.json", {})
+    if not (root / ".config" / "models.json").exists():
+        files.write_json(root / ".config" / "models.json", {})
     for name in ("data/training", "data/models", "data/metrics", "runs"):
         files.make_folder(root / name)
     if not (root / ".gitignore").exists():
@@ -39,4 +52,5 @@ def init(folder: Path) -> None:
     # Last: it is what makes the folder a workspace.
     files.write_text(root / MARKER, SETTINGS)
     click.echo(str(root))
-    say("next: llamahome run quickstart")
+    there = "" if root == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    say(f"next: {there}llamahome run quickstart")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import click
 from attrs import define, field
 
+from llamahome_core.cli.help import Group
 from llamahome_core.components import Ref
 from llamahome_core.discovery import Policy
-from llamahome_core.errors import LlamaHomeError, suggest
+from llamahome_core.errors import LlamaHomeError, UnknownNameError, suggest
 from llamahome_core.kernel import Kernel
 
 # Summaries stand here so that --help imports none of the modules (click's own lazy recipe does).
@@ -23,12 +23,35 @@ COMMANDS = {
     "check": ("Check recipes and settings.", "llamahome_core.cli.plan:check"),
     "runs": ("List runs, show one, read its log.", "llamahome_core.cli.runs:runs"),
     "plugins": ("List installed plugins, check one.", "llamahome_core.cli.plugins:plugins"),
-    "show": ("Describe a component and its settings.", "llamahome_core.cli.show:show"),
+    "show": ("Describe components, tables and settings.", "llamahome_core.cli.show:show"),
     "config": ("Show settings and where they come from.", "llamahome_core.cli.config:config"),
     "schema": ("Print the JSON schema of recipes.", "llamahome_core.cli.config:schema"),
     "doctor": ("Check this machine.", "llamahome_core.cli.doctor:doctor"),
     "explain": ("Explain an error code.", "llamahome_core.cli.explain:explain"),
 }
+EXAMPLES = (
+    ("llamahome run quickstart", "fine-tune a small model and see it learn"),
+    ("llamahome check recipe.toml", "look for mistakes; loads nothing"),
+    ("llamahome plan recipe.toml", "what would happen, and in how many steps"),
+    ("llamahome run recipe.toml", "do it"),
+    ("llamahome run --resume", "go on with the last run"),
+)
+EPILOG = """\
+\b
+Exit codes:
+  0  done                          4  no such run, model or plugin
+  1  the task failed               5  refused as unsafe
+  2  wrong usage or configuration  70  a mistake in LlamaHome
+  3  this machine cannot           130, 143  stopped after saving
+
+\b
+Environment:
+  LLAMAHOME_HOME      the workspace, where no parent folder is one
+  LLAMAHOME_ENV       reads .config/NAME.toml of the workspace too
+  LLAMAHOME_PLUGINS   plugins to load, as after -p, with commas
+  LLAMAHOME_STRICT=1  the same as --strict
+  LLAMAHOME_TRAIN__STEPS=100  any setting: TABLE__KEY=VALUE
+"""
 
 
 @define
@@ -39,24 +62,42 @@ class State:
         verbosity: From ``-qq`` (-2) to ``-vv`` (2).
         color: ``auto``, ``always`` or ``never``.
         log_format: ``human`` or ``json``.
+        asked: Which plugins ``-p`` and ``--strict`` ask for.
         make: Makes the kernel.
     """
 
     verbosity: int = 0
     color: str = "auto"
     log_format: str = "human"
-    make: Callable[[], Kernel] = field(default=Kernel)
+    asked: Policy = field(factory=Policy)
+    make: Callable[[Policy], Kernel] = field(default=lambda policy: Kernel(policy=policy))
     _kernel: Kernel | None = None
 
     @property
     def kernel(self) -> Kernel:
-        """The kernel, made when first asked for: ``--help`` of a command needs none."""
+        """The kernel, made when first asked for: ``--help`` of a command needs none.
+
+        Raises:
+            UnknownNameError: ``-p`` names a plugin that is not installed.
+        """
         if self._kernel is None:
-            self._kernel = self.make()
+            kernel = self.make(Policy.from_environment().narrowed(self.asked))
+            self._refuse_unknown(kernel)
+            self._kernel = kernel
         return self._kernel
 
+    def _refuse_unknown(self, kernel: Kernel) -> None:
+        """A misspelt ``-p`` would load nothing, or block nothing, without a word."""
+        known = {plugin.name for plugin in kernel.plugins.all}
+        for name in sorted({*(self.asked.only or ()), *self.asked.blocked} - known):
+            close = suggest(name, known)
+            raise UnknownNameError(
+                f"-p: no plugin is called {name!r}",
+                hint=f"did you mean {close[0]!r}?" if close else "llamahome plugins",
+            )
 
-class Group(click.Group):
+
+class Lazy(Group):
     """A group whose commands, the kernel's and the plugins', are imported when invoked."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -74,6 +115,10 @@ class Group(click.Group):
             return declared[name][1].summary, declared[name][1].command
         return None
 
+    def has_command(self, ctx: click.Context, name: str) -> bool:
+        """Whether the kernel or a plugin has a command *name*."""
+        return self._reference(ctx, name) is not None
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command *cmd_name*, imported."""
         if (found := self._reference(ctx, cmd_name)) is None:
@@ -87,16 +132,6 @@ class Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say what was perhaps meant."""
-        if self._reference(ctx, args[0]) is None:
-            close = suggest(args[0], self.list_commands(ctx))
-            hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
-
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
@@ -106,18 +141,35 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Lazy,
+    examples=EXAMPLES,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "-p", "words", multiple=True, metavar="NAME", help="Load only this plugin; no:NAME blocks one."
 )
 @click.option("-v", "--verbose", count=True, help="Say more; -vv for debugging.")
 @click.option("-q", "--quiet", count=True, help="Say less; -qq says nothing.")
-@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto")
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    help="auto asks FORCE_COLOR, NO_COLOR and the terminal.",
+)
 @click.option(
     "--log-format", type=click.Choice(["human", "json"]), default="human", help="Form of the log."
 )
 @click.option("--strict", is_flag=True, help="A broken plugin ends the command.")
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_version,
+    help="Show the version.",
+)
 @click.pass_context
 def llamahome(  # noqa: PLR0913  # one for each option
     ctx: click.Context,
@@ -129,16 +181,10 @@ def llamahome(  # noqa: PLR0913  # one for each option
     log_format: str,
     strict: bool,
 ) -> None:
-    r"""Train, version and deploy open language models; every part is a plugin.
-
-    \b
-    llamahome run quickstart       fine-tune a small model, see it learn
-    llamahome run recipe.toml      run your own recipe
-    """
+    """Train, version and deploy open language models; every part is a plugin."""
     state = ctx.ensure_object(State)
     state.verbosity, state.color, state.log_format = verbose - quiet, color, log_format
-    asked = Policy.parse(words, strict=strict)
-    state.make = lambda: Kernel(policy=Policy.from_environment().narrowed(asked))
+    state.asked = Policy.parse(words, strict=strict)
 
 
 def main(args: list[str] | None = None, prog_name: str = "llamahome") -> None:
@@ -146,21 +192,16 @@ def main(args: list[str] | None = None, prog_name: str = "llamahome") -> None:
     state = State()
     try:
         code = llamahome.main(args=args, prog_name=prog_name, standalone_mode=False, obj=state)
-    except click.exceptions.Abort:
-        code = 130
-    except click.ClickException as error:
-        error.show()
-        code = 2
-    except LlamaHomeError as error:
-        from llamahome_core.cli.output import report
+    except SystemExit as ended:
+        code = ended.code
+        if isinstance(ended.__context__, BrokenPipeError):
+            # click exits with 1 when the reader has gone (`llamahome runs list | head`), which
+            # would make a script with `set -o pipefail` fail for nothing.
+            from llamahome_core.cli.endings import reader_gone
 
-        code = report(error, state)
-    except BrokenPipeError:
-        # The reader went away (`llamahome runs list | head`); Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except Exception as error:  # noqa: BLE001  # the last resort: a report instead of a traceback
-        from llamahome_core.cli.output import crash
+            code = reader_gone()
+    except BaseException as error:  # noqa: BLE001  # each of them has an exit code
+        from llamahome_core.cli.endings import end
 
-        code = crash(error, state)
+        code = end(error, state, llamahome)
     sys.exit(code if isinstance(code, int) else 0)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
 import sys
-import tempfile
-import traceback
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
 
 import click
-
-from llamahome_core.errors import LlamaHomeError
-
-if TYPE_CHECKING:
-    from llamahome_core.cli.main import State
 
 
 def use_color(mode: str, stream: Any = None) -> bool:
@@ -31,8 +25,17 @@ def use_color(mode: str, stream: Any = None) -> bool:
 
 
 def say(text: str = "") -> None:
-    """A line for people, to stderr."""
-    click.echo(text, err=True)
+    """A line for people, to stderr; whether anybody reads it changes nothing."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        forget(sys.stderr)
+
+
+def forget(stream: TextIO | None) -> None:
+    """Let what *stream* still holds go nowhere; Python would complain of it at exit."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
 
 
 def print_json(thing: str, **fields: Any) -> None:
@@ -41,45 +44,64 @@ def print_json(thing: str, **fields: Any) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
+def value_text(value: Any) -> str:
+    """A plain value on one line, as people write it: ``a, b``; ``yes``; ``12 345``."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", " ") if abs(value) > 9999 else str(value)  # noqa: PLR2004  # 1024 needs no space
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {value_text(v)}" for k, v in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(value_text, value)) or "none"
+    return " ".join(str(value).split("\n"))
+
+
+def pairs(rows: Sequence[tuple[str, Any]], indent: str = "") -> None:
+    """Labels and values to stdout, one on each line, the values below each other."""
+    width = max((len(label) for label, _ in rows), default=0)
+    for label, value in rows:
+        click.echo(f"{indent}{label.ljust(width)}  {value_text(value)}".rstrip())
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Aligned columns to stdout; on a terminal the last column is cut rather than wrapped."""
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    """Aligned columns to stdout; on a terminal a long row is cut rather than wrapped."""
+    cells = [[" ".join(str(cell).split("\n")) for cell in row] for row in (header, *rows)]
+    widths = [max(_width(row[i]) for row in cells) for i in range(len(header))]
+    limit = _columns()
     for row in cells:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        line = line.rstrip()
-        click.echo(line if limit is None or len(line) <= limit else line[: limit - 1] + "…")
+        line = "  ".join(_padded(cell, width) for cell, width in zip(row, widths, strict=True))
+        click.echo(_cut(line.rstrip(), limit))
 
 
-def report(error: LlamaHomeError, state: State) -> int:
-    """Show a foreseen error on stderr; returns the exit code."""
-    from llamahome_core.config import ConfigError, render
+def _columns() -> int | None:
+    """Columns of the terminal that stdout is; None if it is none."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    import shutil
 
-    if state.verbosity > -2:  # noqa: PLR2004  # -qq says nothing
-        color = use_color(state.color)
-        if isinstance(error, ConfigError):
-            say(render(error.problems, color=color))
-        else:
-            head = click.style(f"error[{error.code}]", fg="red", bold=True) if color else ""
-            say(f"{head or f'error[{error.code}]'}: {error.message}")
-            if error.hint:
-                say(f"  fix: {error.hint}")
-            say(f"  docs: llamahome explain {error.code}")
-        if state.verbosity > 0:
-            say("".join(traceback.format_exception(error)))
-    return error.exit_code
+    return shutil.get_terminal_size().columns
 
 
-def crash(error: Exception, state: State) -> int:
-    """Show an error that nobody foresaw: one line, and a report with the traceback."""
-    text = "".join(traceback.format_exception(error))
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="llamahome-crash-", suffix=".txt", delete=False
-    ) as file:
-        file.write(text)
-    say(f"error[X900]: {type(error).__name__}: {error}")
-    say(f"  this is a mistake in LlamaHome or in a plugin; the report is {file.name}")
-    if state.verbosity > 0:
-        say(text)
-    return 70
+def _width(text: str) -> int:
+    """Cells that *text* takes: two for a wide character, none for a combining one."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
+        for sign in text
+    )
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+def _cut(line: str, limit: int | None) -> str:
+    if limit is None or _width(line) <= limit:
+        return line
+    while _width(line) > limit - 1:
+        line = line[:-1]
+    return f"{line}…"

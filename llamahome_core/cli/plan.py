@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from llamahome_core.cli.help import Command, as_json, assignments
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import print_json, report, say
-from llamahome_core.config import ConfigError, to_json
+from llamahome_core.cli.output import pairs, print_json, table
 from llamahome_core.errors import LlamaHomeError
-from llamahome_core.plan import Plan
 
-assignments = click.option(
-    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one value."
+if TYPE_CHECKING:
+    from llamahome_core.config import Path
+    from llamahome_core.plan import Plan
+    from llamahome_core.recipe import Selection
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ("llamahome plan quickstart", "what the packaged recipe does"),
+        ("llamahome plan recipe.toml --set train.epochs=3", "and with another length"),
+    ],
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
-
-
-@click.command()
 @click.argument("recipe")
 @assignments
 @as_json
 @click.pass_obj
 def plan(state: State, recipe: str, assignments: tuple[str, ...], as_json: bool) -> None:
-    """Show what RECIPE would do: components, data, steps. Loads no weights."""
+    """Show what RECIPE would do: components, data, steps. Loads no weights, downloads nothing."""
     kernel = state.kernel
     made = kernel.plan(recipe, assignments=assignments)
     details = stage_details(kernel.context(made), made)
     if as_json:
-        print_json("plan", recipe=dict(made.resolved), stages=details)
+        print_json(
+            "plan",
+            recipe=dict(made.resolved),
+            components=[_record(made, chosen, at) for chosen, at in _selections(made)],
+            stages=details,
+        )
         return
     _show(made, details)
 
@@ -44,61 +54,111 @@ def stage_details(context: Any, made: Plan) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _show(made: Plan, details: Mapping[str, Mapping[str, Any]]) -> None:
+def _selections(made: Plan) -> Iterator[tuple[Selection, Path]]:
+    """Every chosen component and its table, in the order of the work."""
     recipe = made.recipe
-    click.echo(f"{recipe.name}  (seed {recipe.seed})")
-    click.echo(f"  {'model':<12}{recipe.model}")
-    for selection in recipe.data:
-        click.echo(f"  {'data':<12}{selection.name} for {_role(selection.role)}")
-    for kind, selection in sorted(recipe.chosen.items()):
-        owner = made.catalog.plugins.active[selection.plugin].origin
-        click.echo(f"  {kind:<12}{selection.name:<12}{owner}")
+    yield from ((chosen, ("data", index)) for index, chosen in enumerate(recipe.data))
+    for key, chosen in recipe.chosen.items():
+        yield chosen, (("model", chosen.name) if key.startswith("model:") else (key,))
+    yield from ((chosen, ("monitor", index)) for index, chosen in enumerate(recipe.monitors))
+
+
+def _record(made: Plan, chosen: Selection, at: Path) -> dict[str, Any]:
+    from llamahome_core.config import origin_text
+
+    origin = made.merged.origins.get((*at, "use")) or made.merged.origins.get(at)
+    return {
+        "kind": chosen.kind,
+        "name": chosen.name,
+        "role": chosen.role if chosen.kind == "data" else None,
+        "plugin": chosen.plugin,
+        "version": made.catalog.plugins.active[chosen.plugin].origin,
+        "origin": origin_text(origin) if origin else "default",
+    }
+
+
+def _show(made: Plan, details: Mapping[str, Mapping[str, Any]]) -> None:
+    from llamahome_core.config import origin_text
+
+    recipe = made.recipe
+    origin = made.merged.origin(("model", "from"))
+    source = origin_text(origin) if origin else ""
+    rows = [("model", recipe.model, "", "", source)]
+    for chosen, at in _selections(made):
+        record = _record(made, chosen, at)
+        role = " (held out)" if record["role"] == "evaluate" else ""
+        rows.append(
+            (
+                record["kind"],
+                f"{record['name']}{role}",
+                record["plugin"],
+                record["version"],
+                record["origin"],
+            )
+        )
+    click.echo(f"{recipe.name}, seed {recipe.seed}\n")
+    table(("PART", "USES", "PLUGIN", "FROM", "CHOSEN BY"), rows)
     for stage, values in details.items():
-        click.echo(f"{stage}")
-        for key, value in values.items():
-            click.echo(f"  {key:<24}{value}")
+        click.echo(f"\n{stage}")
+        pairs([(key.replace("_", " "), value) for key, value in values.items()], indent="  ")
 
 
-def _role(role: str) -> str:
-    return "training" if role == "train" else "evaluation"
-
-
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        ("llamahome check recipe.toml", "every mistake at once, with its line"),
+        ("llamahome check *.toml", "several recipes"),
+        ("llamahome check", "only the settings of this workspace"),
+    ],
+)
 @click.argument("recipes", nargs=-1)
 @assignments
 @as_json
-@click.pass_obj
+@click.pass_context
 def check(
-    state: State,
+    ctx: click.Context,
     recipes: tuple[str, ...],
     assignments: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Check RECIPES, or only the settings; loads and writes nothing. Exit code 2 if wrong."""
-    errors = {
-        name: error
-        for name in recipes or ("settings",)
-        if (error := _error_of(state, name if recipes else None, assignments))
-    }
+    """Check RECIPES, or only the settings; loads and writes nothing.
+
+    The exit code is 2 if something is wrong, and 3 if the recipe is right and this machine lacks
+    a package that it needs.
+    """
+    state = ctx.ensure_object(State)
+    names = recipes or ("settings",)
+    errors = {name: _error_of(state, name if recipes else None, assignments) for name in names}
+    wrong = [error for error in errors.values() if error]
     if as_json:
-        print_json("check", ok=not errors, problems=[p for e in errors.values() for p in _json(e)])
+        print_json("check", ok=not wrong, problems=[p for e in wrong for p in _json(e)])
     else:
-        for error in errors.values():
+        _report(state, errors)
+    if wrong:
+        # A wrong recipe outweighs a machine that lacks something.
+        ctx.exit(min((e.exit_code for e in wrong), key=lambda code: (code != 2, code)))  # noqa: PLR2004  # see DESIGN, rule 8
+
+
+def _report(state: State, errors: Mapping[str, LlamaHomeError | None]) -> None:
+    for name, error in errors.items():
+        if error is None:
+            click.echo(f"{name}: ok")
+        else:
+            from llamahome_core.cli.endings import report
+
             report(error, state)
-        for name in recipes or ("settings",):
-            if name not in errors:
-                say(f"{name}: ok")
-    if errors:
-        click.get_current_context().exit(max(e.exit_code for e in errors.values()))
 
 
 def _error_of(
     state: State, recipe: str | None, assignments: tuple[str, ...]
 ) -> LlamaHomeError | None:
     """What is wrong with *recipe*, or with the settings alone."""
+    from llamahome_core.resolve import settings_only
+
     try:
         if recipe is None:
-            state.kernel.context()
+            kernel = state.kernel
+            settings_only(kernel.catalog, kernel.settings(None, assignments), None)
         else:
             state.kernel.plan(recipe, assignments=assignments)
     except LlamaHomeError as error:
@@ -107,6 +167,8 @@ def _error_of(
 
 
 def _json(error: LlamaHomeError) -> list[dict[str, Any]]:
+    from llamahome_core.config import ConfigError, to_json
+
     if isinstance(error, ConfigError):
         return to_json(error.problems)
     return [{"code": error.code, "message": error.message, "fix": error.hint}]

@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import click
+from attrs import frozen
 
+from llamahome_core.cli.help import Group, as_json
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import print_json, table
-from llamahome_core.cli.plan import as_json
-from llamahome_core.components import Kind
+from llamahome_core.cli.output import print_json, say, table
+from llamahome_core.components import Component, Kind, Ref
 from llamahome_core.discovery import Plugin
-from llamahome_core.errors import UnknownNameError, suggest
+from llamahome_core.errors import PluginError, UnknownNameError, suggest
 from llamahome_core.kernel import Kernel
 
 
-@click.group(invoke_without_command=True)
+@frozen
+class Offer:
+    """One thing that a plugin declares.
+
+    Attributes:
+        plugin: Who declares it.
+        kind: ``data source``, ``stage``, ``service`` …
+        name: Its name.
+        summary: Its line in lists.
+        refs: What it names and has not imported.
+        missing: Modules that it needs and that are not installed.
+        install: The command that brings them.
+    """
+
+    plugin: Plugin
+    kind: str
+    name: str
+    summary: str
+    refs: tuple[Ref, ...] = ()
+    missing: tuple[str, ...] = ()
+    install: str | None = None
+
+
+@click.group(
+    cls=Group,
+    invoke_without_command=True,
+    examples=[
+        ("llamahome plugins", "what is installed, and what each brings"),
+        ("llamahome plugins check NAME", "load one, and say what is wrong with it"),
+    ],
+)
 @as_json
 @click.pass_context
 def plugins(ctx: click.Context, as_json: bool) -> None:
@@ -25,76 +57,111 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
         ctx.invoke(list_plugins, as_json=as_json)
 
 
-@plugins.command("list")
+@plugins.command("list", examples=[("llamahome plugins list --json", "for a script")])
 @as_json
 @click.pass_obj
 def list_plugins(state: State, as_json: bool) -> None:
     """List installed plugins with what became of each, and what is unavailable and why."""
     kernel = state.kernel
-    offers = _offers(kernel)
+    offers = list(_offers(kernel))
+    found = sorted(kernel.plugins.all, key=lambda p: p.name)
     if as_json:
-        print_json("plugins", plugins=[_record(p, offers.get(p.name, [])) for p in _all(kernel)])
+        print_json("plugins", plugins=[_record(plugin, offers) for plugin in found])
         return
     rows: list[tuple[str, ...]] = []
-    for plugin in _all(kernel):
+    for plugin in found:
         rows.append((plugin.name, plugin.status, plugin.origin, _about(plugin, offers)))
         rows += [
-            ("", "unavailable", f"{o['kind']} {o['name']}", o["install"])
-            for o in offers.get(plugin.name, [])
-            if o["missing"]
+            (plugin.name, "unavailable", plugin.origin, f"{o.kind} {o.name}: {o.install}")
+            for o in offers
+            if o.plugin is plugin and o.missing
         ]
-    table(("PLUGIN", "STATUS", "FROM", "ABOUT"), rows)
+    table(("PLUGIN", "STATUS", "ORIGIN", "ABOUT"), rows)
 
 
-def _all(kernel: Kernel) -> list[Plugin]:
-    return sorted(kernel.plugins.all, key=lambda p: p.name)
-
-
-def _about(plugin: Plugin, offers: dict[str, list[dict[str, Any]]]) -> str:
+def _about(plugin: Plugin, offers: list[Offer]) -> str:
+    """Why it is broken, or its names after their kind: ``schedule constant, linear``."""
     if plugin.error is not None:
         text = f"{type(plugin.error).__name__}: {plugin.error}".splitlines()[0]
         return f"{text} (llamahome plugins check {plugin.name})"
-    return ", ".join(f"{o['kind']} {o['name']}" for o in offers.get(plugin.name, []))
+    kinds: dict[str, list[str]] = {}
+    for offer in offers:
+        if offer.plugin is plugin and not offer.missing and offer.kind not in {"service", "check"}:
+            kinds.setdefault(offer.kind, []).append(offer.name)
+    return "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds.items())
 
 
-def _offers(kernel: Kernel) -> dict[str, list[dict[str, Any]]]:
-    """Every component, by plugin; asking for all kinds also finds plugins that break late."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def _offers(kernel: Kernel) -> Iterator[Offer]:
+    """All that is declared; asking for all of it also finds plugins that break late."""
+    catalog = kernel.catalog
     for kind in Kind:
-        for plugin, component in kernel.catalog.components(kind):
-            missing = component.missing()
-            record: dict[str, Any] = {"kind": kind.title, "name": component.name}
-            record |= {"summary": component.summary, "missing": missing}
-            record["install"] = component.install_hint() if missing else None
-            found.setdefault(plugin.name, []).append(record)
-    for name, (plugin, command) in kernel.catalog.commands().items():
-        found.setdefault(plugin.name, []).append(
-            {"kind": "command", "name": name, "summary": command.summary, "missing": []}
-        )
-    kernel.catalog.services()
-    kernel.catalog.stages()
-    return found
+        for plugin, component in catalog.components(kind):
+            yield _component(plugin, kind, component)
+    try:
+        for plugin, stage in catalog.stages():
+            refs = (stage.run, stage.plan) if stage.plan else (stage.run,)
+            yield Offer(plugin, "stage", stage.name, stage.summary, refs)
+    except PluginError as error:
+        say(f"warning: {error.message}")
+    for plugin, command in catalog.commands().values():
+        yield Offer(plugin, "command", command.name, command.summary, (command.command,))
+    for plugin, recipe in catalog.recipes().values():
+        yield Offer(plugin, "recipe", recipe.name, recipe.summary)
+    for plugin, service in catalog.services():
+        name = service.protocol.__name__
+        yield Offer(plugin, "service", name, service.summary, (service.factory,))
+    for plugin, check in catalog.checks():
+        yield Offer(plugin, "check", check.name, check.summary, (check.run,))
+    catalog.defaults()
 
 
-def _record(plugin: Plugin, offers: list[dict[str, Any]]) -> dict[str, Any]:
+def _component(plugin: Plugin, kind: Kind, component: Component) -> Offer:
+    missing = tuple(component.missing())
+    return Offer(
+        plugin,
+        kind.title,
+        component.name,
+        component.summary,
+        (component.factory,),
+        missing,
+        component.install_hint() if missing else None,
+    )
+
+
+def _record(plugin: Plugin, offers: list[Offer]) -> dict[str, Any]:
     return {
         "name": plugin.name,
         "status": plugin.status,
         "origin": plugin.origin,
         "module": plugin.entry.value if plugin.entry else None,
         "error": f"{type(plugin.error).__name__}: {plugin.error}" if plugin.error else None,
-        "components": offers,
+        "offers": [
+            {
+                "kind": offer.kind,
+                "name": offer.name,
+                "summary": offer.summary,
+                "missing": list(offer.missing),
+                "install": offer.install,
+            }
+            for offer in offers
+            if offer.plugin is plugin
+        ],
     }
 
 
-@plugins.command("check")
+@plugins.command(
+    "check", examples=[("llamahome plugins check training", "does all of it import?")]
+)
 @click.argument("name")
 @as_json
 @click.pass_context
 def check_plugin(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Load the plugin NAME, its factories too; exit code 1 and the traceback if it is broken."""
+    """Load the plugin NAME and all that it names; show what is wrong with it.
+
+    Imports heavy packages such as torch. The exit code is 1 if something is wrong.
+    """
     kernel = ctx.ensure_object(State).kernel
-    offers = _offers(kernel)
+    offers = list(_offers(kernel))
     found = [p for p in kernel.plugins.all if p.name == name]
     if not found:
         close = suggest(name, [p.name for p in kernel.plugins.all])
@@ -102,28 +169,31 @@ def check_plugin(ctx: click.Context, name: str, as_json: bool) -> None:
             f"no plugin is called {name!r}",
             hint=f"did you mean {close[0]!r}?" if close else "llamahome plugins",
         )
-    plugin = found[0]
-    problems = [] if plugin.status == "active" else [f"the plugin is {plugin.status}"]
-    problems += _unloadable(kernel, name) if plugin.status == "active" else []
+    # Of several with one name, the one that is not shadowed.
+    plugin = min(found, key=lambda p: p.status == "shadowed")
+    problems = list(_problems(plugin, offers))
     if as_json:
-        print_json("plugin", **_record(plugin, offers.get(name, [])), problems=problems)
+        print_json("plugin", **_record(plugin, offers), problems=problems)
     else:
         click.echo(f"{plugin.name}  {plugin.status}  {plugin.origin}")
         if plugin.error is not None:
             click.echo("".join(traceback.format_exception(plugin.error)).rstrip())
         for problem in problems:
             click.echo(f"problem: {problem}")
+        if not problems:
+            click.echo(f"{sum(o.plugin is plugin for o in offers)} offers, all of them importable")
     ctx.exit(1 if problems else 0)
 
 
-def _unloadable(kernel: Kernel, name: str) -> list[str]:
-    problems = []
-    for kind in Kind:
-        for plugin, component in kernel.catalog.components(kind):
-            if plugin.name != name or component.missing():
-                continue
+def _problems(plugin: Plugin, offers: list[Offer]) -> Iterator[str]:
+    if plugin.status != "active":
+        yield f"the plugin is {plugin.status}"
+        return
+    for offer in offers:
+        if offer.plugin is not plugin or offer.missing:
+            continue
+        for ref in offer.refs:
             try:
-                component.factory.load()
-            except Exception as error:  # noqa: BLE001  # the point is to report it
-                problems.append(f"{kind.title} {component.name}: {error}")
-    return problems
+                ref.load()
+            except PluginError as error:
+                yield f"{offer.kind} {offer.name}: {error.message}"

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
+from llamahome_core.cli.help import Command, as_json, assignments
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import say
-from llamahome_core.cli.plan import as_json, assignments
 from llamahome_core.components import Kind
 from llamahome_core.config import structure
 from llamahome_core.context import Stop

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import click
 
+from llamahome_core.cli.help import Group, as_json
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import print_json, table
-from llamahome_core.cli.plan import as_json
+from llamahome_core.cli.output import pairs, print_json, say, table
 from llamahome_core.events import live_events
 from llamahome_core.run import RunInfo, all_directories, describe, find_directory
 
+_POLL = 0.2
 
-@click.group()
-def runs() -> None:
+
+@click.group(
+    cls=Group,
+    invoke_without_command=True,
+    examples=[
+        ("llamahome runs", "the runs of this workspace"),
+        ("llamahome runs show @last", "how the last one went"),
+        ("llamahome runs logs -f support-bot-3", "its log, as it grows"),
+    ],
+)
+@as_json
+@click.pass_context
+def runs(ctx: click.Context, as_json: bool) -> None:
     """List runs, show one, read its log."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_runs, as_json=as_json)
 
 
 @runs.command("list")
@@ -26,7 +42,8 @@ def runs() -> None:
 @click.pass_obj
 def list_runs(state: State, as_json: bool) -> None:
     """List the runs of this workspace, the oldest first."""
-    found = [describe(path) for path in all_directories(state.kernel.workspace.runs)]
+    folder = state.kernel.workspace.runs
+    found = [describe(path) for path in all_directories(folder)]
     if as_json:
         print_json("runs", runs=[_plain(info) for info in found])
         return
@@ -43,9 +60,11 @@ def list_runs(state: State, as_json: bool) -> None:
         for i in found
     ]
     table(("RUN", "STATE", "STEP", "LOSS", "EVAL", "PUBLISHED", "STARTED"), rows)
+    if not found:
+        say(f"there are no runs in {folder}; llamahome run quickstart makes one")
 
 
-@runs.command("show")
+@runs.command("show", examples=[("llamahome runs show @last", "how the last run went")])
 @click.argument("name")
 @as_json
 @click.pass_obj
@@ -58,44 +77,76 @@ def show_run(state: State, name: str, as_json: bool) -> None:
     if as_json:
         print_json("run", **_plain(info), events=events)
         return
-    for key, value in _plain(info).items():
-        if value is not None:
-            click.echo(f"{key:<12}{value}")
-    _history(events)
+    shown = _plain(info) | {"step": _of(info.step, info.steps), "steps": None}
+    shown |= {"loss": _loss(info.loss), "evaluation": _loss(info.evaluation)}
+    rows = [(key, value) for key, value in shown.items() if value not in {None, "-"}]
+    pairs([*rows, *_history(events), *_next(info)])
 
 
-def _history(events: list[dict[str, Any]]) -> None:
+def _history(events: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
     for event in events:
-        if event["t"] == "eval":
-            click.echo(f"{'evaluated':<12}step {event['step']}  loss {_loss(event['loss'])}")
-        elif event["t"] == "sample":
-            click.echo(f"{'sample':<12}step {event['step']}  {event['prompt']!r}")
-            click.echo(f"{'':<12}{event['answer']!r}")
-        elif event["t"] == "warning":
-            click.echo(f"{'warning':<12}{event['text']}")
-        elif event["t"] == "end" and event.get("error"):
-            click.echo(f"{'error':<12}{event['error']}")
+        kind = event.get("t")
+        if kind == "eval":
+            yield "evaluated", f"step {event.get('step')}  loss {_loss(event.get('loss'))}"
+        elif kind == "sample":
+            yield "sample", f"step {event.get('step')}  {event.get('prompt')}"
+            yield "", json.dumps(event.get("answer"), ensure_ascii=False)
+        elif kind == "warning":
+            yield "warning", event.get("text")
+        elif kind == "end" and event.get("error"):
+            yield "error", event["error"]
             if event.get("hint"):
-                click.echo(f"{'fix':<12}{event['hint']}")
+                yield "fix", event["hint"]
 
 
-@runs.command("logs")
+def _next(info: RunInfo) -> Iterator[tuple[str, Any]]:
+    if info.state in {"lost", "stopped", "failed"}:
+        yield "next", f"llamahome run --resume {info.name}"
+
+
+@runs.command(
+    "logs",
+    examples=[
+        ("llamahome runs logs @last", "the log of the last run"),
+        ("llamahome runs logs -f @last --events --json", "its events, as they come"),
+    ],
+)
 @click.argument("name")
 @click.option("--events", is_flag=True, help="The events instead of the log.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @as_json
 @click.pass_obj
-def logs(state: State, name: str, events: bool, as_json: bool) -> None:
-    """Print the log of the run NAME, or its events; --json prints the lines as they are."""
+def logs(state: State, name: str, *, events: bool, follow: bool, as_json: bool) -> None:
+    """Print the log of the run NAME (a prefix, or @last), or its events.
+
+    --json prints the lines as they are: one JSON object each, without a document around them.
+    """
     directory = find_directory(state.kernel.workspace.runs, name)
     path = directory / ("events.jsonl" if events else "log/run.log")
-    for line in _lines(path):
+    for line in _followed(path, directory) if follow else _lines(path, 0)[0]:
         click.echo(line if as_json else _readable(line))
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, offset: int) -> tuple[list[str], int]:
+    """Whole lines of *path* from byte *offset* on, and the offset after them."""
     if not path.exists():
-        return []
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return [], offset
+    with path.open("rb") as file:
+        file.seek(offset)
+        raw = file.read()
+    whole = raw[: raw.rfind(b"\n") + 1]
+    return whole.decode("utf-8", errors="replace").splitlines(), offset + len(whole)
+
+
+def _followed(path: Path, directory: Path) -> Iterator[str]:
+    offset, going = 0, True
+    while going:
+        # Asked before reading: all that the run wrote before it ended is read.
+        going = describe(directory).state == "running"
+        lines, offset = _lines(path, offset)
+        yield from lines
+        if going:
+            time.sleep(_POLL)
 
 
 def _readable(line: str) -> str:
@@ -106,11 +157,11 @@ def _readable(line: str) -> str:
         return line
     if not isinstance(record, dict):
         return line
-    time = record.pop("time", None) or record.pop("timestamp", "")
+    moment = record.pop("time", None) or record.pop("timestamp", "")
     what = record.pop("t", None) or record.pop("event", "")
     hidden = {"schema"}
     rest = " ".join(f"{k}={v}" for k, v in record.items() if k not in hidden)
-    return f"{time} {what} {rest}".rstrip()
+    return f"{moment} {what} {rest}".strip()
 
 
 def _plain(info: RunInfo) -> dict[str, Any]:

@@ -1,70 +1,181 @@
-"""``llamahome show``: a component and its settings, from its settings class."""
+"""``llamahome show``: components, tables and their settings, from the settings classes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import click
 
+from llamahome_core.cli.help import Command, as_json, one_of
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import print_json, table
-from llamahome_core.cli.plan import as_json
-from llamahome_core.components import Kind
+from llamahome_core.components import Component, Kind
 from llamahome_core.config import Setting, describe
+from llamahome_core.discovery import Plugin
+from llamahome_core.errors import LlamaHomeError, UnknownNameError, suggest
+from llamahome_core.registry import Catalog
 
 KINDS = {kind.title.replace(" ", "-"): kind for kind in Kind}
+# A recipe's own word for a kind is as good: `data` for `data-source`.
+ALIASES = {kind.value: kind for kind in Kind}
+TABLES = (
+    "batch",
+    "train",
+    "evaluate",
+    "sample",
+    "checkpoint",
+    "publish",
+    "models",
+    "plugins",
+    "network",
+    "resources",
+)
 
 
-@click.command()
-@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.command(
+    cls=Command,
+    examples=[
+        ("llamahome show", "all kinds and tables"),
+        ("llamahome show optimizer", "the optimizers that are installed"),
+        ("llamahome show optimizer adamw", "one, with all its settings"),
+        ("llamahome show train", "the settings of the table [train]"),
+    ],
+)
+@click.argument("kind", required=False, callback=one_of([*KINDS, *ALIASES, *TABLES]))
 @click.argument("name", required=False)
 @as_json
 @click.pass_obj
-def show(state: State, kind: str, name: str | None, as_json: bool) -> None:
-    """List the components of KIND, or describe the one called NAME with all its settings."""
-    catalog, wanted = state.kernel.catalog, KINDS[kind]
-    if name is None:
-        owned = catalog.components(wanted)
-        if as_json:
-            print_json(
-                "components",
-                kind=kind,
-                components=[
-                    {"name": c.name, "plugin": p.name, "origin": p.origin, "summary": c.summary}
-                    for p, c in owned
-                ],
-            )
-            return
-        table(("NAME", "PLUGIN", "ABOUT"), [(c.name, p.name, c.summary) for p, c in owned])
+def show(state: State, kind: str | None, name: str | None, as_json: bool) -> None:
+    """Describe what a recipe can say: a KIND of component, the one called NAME, or a table."""
+    catalog = state.kernel.catalog
+    if kind is None:
+        _overview(catalog, as_json=as_json)
+    elif kind in TABLES:
+        _table(kind, name, as_json=as_json)
+    else:
+        wanted = KINDS.get(kind) or ALIASES[kind]
+        if name is None:
+            _components(catalog, wanted, as_json=as_json)
+        else:
+            _component(catalog, wanted, name, as_json=as_json)
+
+
+def _overview(catalog: Catalog, *, as_json: bool) -> None:
+    kinds = {word: [c.name for _, c in catalog.components(kind)] for word, kind in KINDS.items()}
+    tables = {name: [setting.name for setting in _settings_of(name)] for name in TABLES}
+    if as_json:
+        print_json("show", kinds=kinds, tables=tables)
         return
-    plugin, component = catalog.find(wanted, name)
-    settings = describe(component.config)
+    table(("KIND", "COMPONENTS"), [(kind, ", ".join(names)) for kind, names in kinds.items()])
+    click.echo()
+    table(("TABLE", "SETTINGS"), [(name, ", ".join(keys)) for name, keys in tables.items()])
+
+
+def _settings_of(name: str) -> Sequence[Setting]:
+    from llamahome_core.resolve import Root
+
+    return next(setting.settings for setting in describe(Root) if setting.name == name)
+
+
+def _table(name: str, key: str | None, *, as_json: bool) -> None:
+    settings = _settings_of(name)
+    if key is not None:
+        known = [setting.name for setting in settings]
+        if key not in known:
+            close = suggest(key, known)
+            raise UnknownNameError(
+                f"[{name}] has no setting {key!r}",
+                hint=f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}",
+            )
+        settings = [setting for setting in settings if setting.name == key]
+    if as_json:
+        print_json("table", name=name, settings=[_record(setting) for setting in settings])
+        return
+    click.echo(f"[{name}]")
+    _echo(settings)
+
+
+def _components(catalog: Catalog, kind: Kind, *, as_json: bool) -> None:
+    owned = catalog.components(kind)
     if as_json:
         print_json(
-            "component",
-            kind=kind,
-            name=component.name,
-            plugin=plugin.name,
-            origin=plugin.origin,
-            summary=component.summary,
-            missing=component.missing(),
-            settings=[_record(setting) for setting in settings],
+            "components",
+            kind=kind.title.replace(" ", "-"),
+            components=[_head(plugin, component) for plugin, component in owned],
         )
         return
-    click.echo(f"{component.name} ({kind}, from {plugin.name}, {plugin.origin})")
+    rows = [(c.name, p.name, p.origin, _about(c)) for p, c in owned]
+    table(("NAME", "PLUGIN", "FROM", "ABOUT"), rows)
+
+
+def _about(component: Component) -> str:
+    return f"{component.summary}{' (unavailable)' if component.missing() else ''}"
+
+
+def _component(catalog: Catalog, kind: Kind, name: str, *, as_json: bool) -> None:
+    plugin, component = catalog.find(kind, name)
+    try:
+        settings = describe(component.config)
+    except TypeError as error:
+        raise LlamaHomeError(
+            f"plugin {plugin.name}: the settings of {name!r} cannot be described: {error}",
+            hint=f"llamahome plugins check {plugin.name}",
+            code="P201",
+        ) from error
+    if as_json:
+        title = kind.title.replace(" ", "-")
+        records = [_record(setting) for setting in settings]
+        print_json("component", kind=title, **_head(plugin, component), settings=records)
+        return
+    click.echo(f"{component.name} ({kind.title}, from {plugin.name}, {plugin.origin})")
     click.echo(f"  {component.summary}")
     if missing := component.missing():
         click.echo(f"  unavailable: {', '.join(missing)} missing; {component.install_hint()}")
-    for setting in settings:
-        click.echo(f"\n  {setting.name}: {setting.type}{_default(setting)}")
-        click.echo(f"      {setting.help}")
+    _echo(settings)
+    if not settings:
+        click.echo("\n  It has no settings.")
+
+
+def _head(plugin: Plugin, component: Component) -> dict[str, Any]:
+    missing = component.missing()
+    return {
+        "name": component.name,
+        "plugin": plugin.name,
+        "origin": plugin.origin,
+        "summary": component.summary,
+        "missing": missing,
+        "install": component.install_hint() if missing else None,
+    }
+
+
+def _echo(settings: Sequence[Setting]) -> None:
+    for name, setting in _flat(settings, ""):
+        click.echo(f"\n  {name}: {setting.type}{_default(setting)}")
+        if setting.help:
+            click.echo(click.wrap_text(setting.help, 88, "      ", "      "))
         if setting.constraint:
             click.echo(f"      {setting.constraint}")
 
 
+def _flat(settings: Sequence[Setting], prefix: str) -> Iterator[tuple[str, Setting]]:
+    """Settings and those of the tables among them, as ``table.key``."""
+    for setting in settings:
+        yield f"{prefix}{setting.name}", setting
+        yield from _flat(setting.settings, f"{prefix}{setting.name}.")
+
+
 def _default(setting: Setting) -> str:
-    return "  (required)" if setting.required else f" = {setting.default}"
+    if setting.required:
+        return "  (required)"
+    if setting.default is None:
+        return "  (not set)"
+    import json
+
+    return f" = {json.dumps(setting.default, ensure_ascii=False, default=str)}"
 
 
-def _record(setting: Setting) -> dict[str, object]:
+def _record(setting: Setting) -> dict[str, Any]:
     return {
         "name": setting.name,
         "type": setting.type,
@@ -72,4 +183,6 @@ def _record(setting: Setting) -> dict[str, object]:
         "default": None if setting.required else setting.default,
         "help": setting.help,
         "constraint": setting.constraint,
+        "choices": list(setting.choices),
+        "settings": [_record(inner) for inner in setting.settings],
     }

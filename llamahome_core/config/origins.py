@@ -66,6 +66,5 @@ def origin_text(origin: Origin) -> str:
 
 def _place(origin: Origin) -> str:
     place = origin.place()
-    return (
-        place if place.startswith(("environment variable", "--set")) else f"{origin.layer} {place}"
-    )
+    named = place.startswith(("environment variable", "--set", f"{origin.layer} "))
+    return place if named else f"{origin.layer} {place}"

@@ -6,12 +6,12 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from attrs import frozen
 
 from llamahome_core.config.document import LAYERS, At, Document, Mark, Origin, Path, Span
-from llamahome_core.errors import LlamaHomeError
+from llamahome_core.errors import LlamaHomeError, UnavailableError
 
 CODES = {
     "C101": "unknown key",
@@ -136,7 +136,7 @@ class ConfigError(LlamaHomeError):
     """
 
     code = "C100"
-    exit_code: ClassVar[int] = 2
+    exit_code = 2
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(sorted(problems, key=_order))
@@ -147,6 +147,9 @@ class ConfigError(LlamaHomeError):
         if more := len(self.problems) - 1:
             message += f" (and {more} more {'problem' if more == 1 else 'problems'})"
         super().__init__(message, hint=first.advice, code=first.code)
+        if all(problem.code == UnavailableError.code for problem in self.problems):
+            # Nothing is wrong with the recipe: this machine lacks what it needs.
+            self.exit_code = UnavailableError.exit_code
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[Problem, ...]]]:
         return type(self), (self.problems,)

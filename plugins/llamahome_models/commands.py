@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -20,9 +20,6 @@ from llamahome_core import (
     Models,
     Progress,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @click.command()
@@ -137,12 +134,12 @@ class _Stream:
 
 def _progress() -> Progress:
     """A line on a terminal, nothing elsewhere."""
-    show: Callable[[str], None] = lambda text: click.echo(text, nl=False, err=True)  # noqa: E731
     live = sys.stderr.isatty()
 
     def progress(done: int, total: int | None = None) -> None:
         if live:
             of = f" of {total / 1e6:.0f}" if total else ""
-            show(f"\rfetching: {done / 1e6:.0f}{of} MB" + ("\n" if done == total else ""))
+            end = "\n" if done == total else ""
+            click.echo(f"\rfetching: {done / 1e6:.0f}{of} MB{end}", nl=False, err=True)
 
     return progress

@@ -73,7 +73,8 @@ def _reporting(progress: Progress) -> type[Any]:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._bytes = kwargs.get("name") == "huggingface_hub.snapshot_download"
             self._done = 0
-            super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
+            start: Any = super().__init__
+            start(*args, **{**kwargs, "disable": True})
 
         def update(self, n: float | None = 1) -> None:
             if self._bytes:

@@ -18,6 +18,7 @@ from attrs import asdict, field, frozen
 
 from llamahome_core import (
     Context,
+    HeldError,
     IntegrityError,
     Kind,
     ModelError,
@@ -25,7 +26,6 @@ from llamahome_core import (
     ModelReference,
     ModelSource,
     Progress,
-    StorageError,
     UnknownNameError,
     files,
 )
@@ -137,7 +137,7 @@ class ModelCache:
                 try:
                     stack.enter_context(files.lock(path, wait=False))
                     break
-                except StorageError as error:
+                except HeldError as error:
                     if attempt == 0:
                         self.context.warn(f"waiting for the model cache: {error.message}")
                     self.context.stop.check()

@@ -106,10 +106,10 @@ def _complete(folder: Path, base: Path, reference: ModelReference) -> None:
     """
     for name in [n for n in layout.model_files(base) if not n.endswith(_WEIGHTS)]:
         if name != "config.json":
-            shutil.copyfile(base / name, folder / name)
+            files.write_bytes(folder / name, (base / name).read_bytes())
     for name in ("LICENSE", "NOTICE"):
         if (base / name).is_file():
-            shutil.copyfile(base / name, folder / name)
+            files.write_bytes(folder / name, (base / name).read_bytes())
     _edit(folder / "config.json", {"_name_or_path": None})
     _edit(folder / "adapter_config.json", {"base_model_name_or_path": base_name(reference)})
     # AutoTokenizer rebuilds the tokenizer of some classes and loses parts of it; under this name

@@ -14,6 +14,7 @@ from llamahome_core import (
     Context,
     DataError,
     Generator,
+    ModelError,
     Objective,
     StepData,
     Trainer,
@@ -128,6 +129,6 @@ def prompt_ids(codec: ChatCodec, prompt: str) -> list[int]:
     """*prompt* as a user's turn or, for a model without a chat template, as the start of a text."""
     try:
         return codec.encode([{"role": "user", "content": prompt}], reply=True).ids
-    except DataError:
+    except (DataError, ModelError):
         ids = codec.encode_text(prompt)
         return ids[:-1] if ids and ids[-1] in codec.end_ids else ids

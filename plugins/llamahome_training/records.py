@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 from attrs import define, field
 
 from llamahome_core import Context
@@ -24,6 +25,8 @@ class Recorder:
     context: Context
     total: int
     _steps: list[dict[str, Any]] = field(init=False, factory=list)
+    # Kept: making one reads more files than asking it does.
+    _process: psutil.Process = field(init=False, factory=psutil.Process)
     _seconds: float = 0.0
     _done: int = 0
 
@@ -69,17 +72,9 @@ class Recorder:
             tokens_trained=last["tokens_trained"],
             step_s=round(seconds / len(records), 4),
             eta_s=round(left * self._seconds / self._done, 1),
-            memory=resident(),
+            memory=self._process.memory_info().rss,
             memory_peak=peak(),
         )
-
-
-def resident() -> int:
-    """Bytes of memory that this process has in use now."""
-    import psutil
-
-    rss: int = psutil.Process().memory_info().rss
-    return rss
 
 
 def peak() -> int:

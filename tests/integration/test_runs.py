@@ -1,4 +1,4 @@
-"""Whole runs of the tiny model: they learn, publish, stop, resume bit for bit, and leave a record."""
+"""Whole runs of the tiny model: they learn, publish, stop, resume bit for bit."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ from typing import Any
 
 import pytest
 import torch
-from llamahome_core import Kernel, RunError, RunLockedError, Stop, hookimpl, live_events, read_events
 from safetensors.torch import load_file
+
+from llamahome_core import (
+    Kernel,
+    RunError,
+    RunLockedError,
+    Stop,
+    hookimpl,
+    live_events,
+    read_events,
+)
 
 
 def events(directory: Path, kind: str | None = None) -> list[dict[str, Any]]:
@@ -47,7 +56,7 @@ def test_a_run_learns_publishes_and_leaves_a_record(kernel, recipe):
         assert (run / name).stat().st_size > 0
 
 
-def test_the_resolved_recipe_runs_again_to_the_same_bits(kernel, recipe, monkeypatch):
+def test_the_resolved_recipe_runs_again_to_the_same_bits(kernel, recipe):
     """Whatever the settings are by then: a resolved recipe takes nothing from them."""
     first = kernel.run(recipe)
     (kernel.workspace.config / "training_config.yaml").write_text("train: {clip: 0.001}\n")
@@ -148,7 +157,7 @@ def test_a_damaged_checkpoint_is_skipped_aloud_and_the_one_before_it_resumes(ker
     kernel.run(recipe, stop=stop)
     kernel.plugins.manager.unregister(stopper)
     run = kernel.workspace.runs / "broken-1"
-    newest = sorted((run / "checkpoints").glob("step-*"))[-1] / "state.safetensors"
+    newest = max((run / "checkpoints").glob("step-*")) / "state.safetensors"
     data = bytearray(newest.read_bytes())
     data[-1] ^= 1
     newest.write_bytes(data)
@@ -229,7 +238,9 @@ def test_a_gradient_that_is_not_finite_skips_the_step_and_three_in_a_row_end_the
 def test_pretraining_learns_plain_text(kernel, recipe, tmp_path):
     """Rows of text, every token but the first."""
     path = tmp_path / "text.jsonl"
-    path.write_text("".join(json.dumps({"text": f"row {i} of plain text"}) + "\n" for i in range(9)))
+    path.write_text(
+        "".join(json.dumps({"text": f"row {i} of plain text"}) + "\n" for i in range(9))
+    )
     recipe |= {"objective": {"use": "pretrain"}, "data": [{"use": "jsonl", "path": str(path)}]}
 
     outcome = kernel.run(recipe)

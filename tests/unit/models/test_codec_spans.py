@@ -122,7 +122,7 @@ def test_a_token_across_the_opening_belongs_to_the_prompt(tmp_path):
     sentence = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     sentence.pre_tokenizer = pre_tokenizers.Metaspace(split=False)
     sentence.decoder = decoders.Metaspace()
-    fast = PreTrainedTokenizerFast(tokenizer_object=sentence, eos_token="</s>")  # noqa: S106
+    fast = PreTrainedTokenizerFast(tokenizer_object=sentence, eos_token="</s>")  # noqa: S106  # a token of text, no secret
     fast.chat_template = (
         "{% for m in messages %}{{ 'ask:' if m.role == 'user' else 'say:' }}{{ m.content }}"
         "{{ eos_token if m.role == 'assistant' else ' ' }}{% endfor %}"

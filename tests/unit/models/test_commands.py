@@ -104,7 +104,7 @@ def test_half_a_character_waits_for_its_other_half(capsys):
         def decode(self, ids: list[int]) -> str:
             return bytes(ids).decode("utf-8", errors="replace")
 
-    stream = _Stream(Bytes())  # type: ignore[arg-type]
+    stream = _Stream(Bytes())  # type: ignore[arg-type]  # only decode is used
     shown = []
     for token in "aé!".encode():
         stream.add(token)

@@ -137,9 +137,9 @@ def seal(*_):
     print("sealing", flush=True)
     time.sleep(60)
 if sys.argv[1] == "copied":
-    files._seal = seal
+    files.folders._seal = seal
 else:
-    files.shutil.rmtree = seal
+    files.folders.shutil.rmtree = seal
 store = LocalStore(LocalConfig(root=Path(sys.argv[2])), None)
 store.put("a/v2", Path(sys.argv[3])) if sys.argv[1] == "copied" else store.delete("a/v1")
 """

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from llamahome_core import ConfigError, MicroBatch, ModelFolder, NoSettings, Train, TrainingError
 from llamahome_training import forward, model
-from llamahome_training.config import LoraConfig
 from llamahome_training.adapters import Full, Lora
+from llamahome_training.config import LoraConfig
 from llamahome_training.objectives import Sft
 
 
@@ -23,7 +24,10 @@ def documents(*lengths: int, seed: int = 0) -> list[np.ndarray[Any, Any]]:
 def micro_batch(docs: list[np.ndarray[Any, Any]], *, trained_from: int = 1) -> MicroBatch:
     """The documents laid end to end, trained from the given token of each on."""
     starts = np.cumsum([0, *(len(doc) for doc in docs)])
-    targets = [start + np.arange(trained_from, len(doc)) for start, doc in zip(starts, docs)]
+    targets = [
+        start + np.arange(trained_from, len(doc))
+        for start, doc in zip(starts[:-1], docs, strict=True)
+    ]
     ids, at = np.concatenate(docs), np.concatenate(targets).astype(np.int64)
     return MicroBatch(
         ids=ids,
@@ -53,9 +57,9 @@ def gradients(module: Any, batches: list[MicroBatch]) -> dict[str, torch.Tensor]
 
 def assert_close(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
     assert left.keys() == right.keys()
-    for name in left:
-        scale = right[name].abs().max().clamp(min=1e-12)
-        assert ((left[name] - right[name]).abs().max() / scale) < 5e-6, name
+    for name, gradient in right.items():
+        scale = gradient.abs().max().clamp(min=1e-12)
+        assert ((left[name] - gradient).abs().max() / scale) < 5e-6, name
 
 
 def test_gradients_of_a_concatenated_step_equal_those_of_each_sequence_alone(module):
@@ -137,7 +141,8 @@ def test_a_model_that_mixes_documents_is_refused(tiny_model):
 
     leaking = AutoModelForCausalLM.from_pretrained(tiny_model, attn_implementation="sdpa")
     original = leaking.forward
-    leaking.forward = lambda *, documents, position_ids, **more: original(**more)
+    ours = {"documents", "position_ids"}
+    leaking.forward = lambda **given: original(**{k: v for k, v in given.items() if k not in ours})
 
     with pytest.raises(TrainingError, match="mixes documents"):
         forward.refuse_leaks(leaking, "cpu", 400)

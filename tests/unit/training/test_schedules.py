@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from llamahome_training.config import ConstantConfig, CosineConfig, LinearConfig
 from llamahome_training.schedules import Constant, Cosine, Linear, warmup_steps
 

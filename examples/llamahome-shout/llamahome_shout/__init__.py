@@ -1,0 +1,1 @@
+"""A plugin for LlamaHome: the data source `shout`."""
