@@ -26,7 +26,17 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from llamahome_core import Context, DataError, EncodedChat, Message, ModelError, ModelFolder, files
+from llamahome_core import (
+    Cache,
+    Context,
+    DataError,
+    EncodedChat,
+    Message,
+    ModelError,
+    ModelFolder,
+    files,
+)
+from llamahome_models.prompts import PromptCache
 from llamahome_models.template import ChatTemplate, plain_messages
 
 VERSION = 1
@@ -53,7 +63,7 @@ def make_codec(context: Context) -> Codec:
     folder = context.find(ModelFolder)
     if folder is None:
         raise ModelError("no model was fetched yet, so there is no tokenizer")
-    return Codec(folder)
+    return Codec(folder, context.get(Cache))
 
 
 class Codec:
@@ -63,8 +73,9 @@ class Codec:
     tokenizer of some classes, ``GPT2Tokenizer`` for one, and loses parts of it on the way.
     """
 
-    def __init__(self, folder: ModelFolder) -> None:
+    def __init__(self, folder: ModelFolder, cache: Cache | None = None) -> None:
         self._name = folder.name
+        self._prompts = cache and PromptCache(cache)
         self._tokenizer = _load(folder)
         self._backend = self._tokenizer.backend_tokenizer
         self._backend.no_truncation()
@@ -118,11 +129,25 @@ class Codec:
                 not end an answer with a token that a model could learn to stop at.
             ModelError: The model has no chat template.
         """
+        if not reply:
+            return self._encode(messages, tools)
+        if self._prompts is None:
+            return EncodedChat(ids=self._prompt(messages, tools), assistant_spans=[])
+        key = self._prompts.key(self._digest, messages, tools)
+        ids = self._prompts.ids(key, lambda: self._prompt(messages, tools))
+        return EncodedChat(ids=ids, assistant_spans=[])
+
+    def _prompt(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[int]:
         template = self._template(tools=bool(tools))
-        text, ranges = template.render(plain_messages(messages), tools, reply=reply)
+        text, ranges = template.render(plain_messages(messages), tools, reply=True)
+        return self._tokenise(text, [start for start, _ in ranges])[0]
+
+    def _encode(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]
+    ) -> EncodedChat:
+        template = self._template(tools=bool(tools))
+        text, ranges = template.render(plain_messages(messages), tools, reply=False)
         ids, offsets = self._tokenise(text, [start for start, _ in ranges])
-        if reply:
-            return EncodedChat(ids=ids, assistant_spans=[])
         spans = [self._span(text, ids, offsets, at) for at in ranges]
         return EncodedChat(ids=ids, assistant_spans=spans)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from attrs import asdict, frozen
+from attrs import frozen
 
-from llamahome_core import Context, IntegrityError, RunError, Trainer, files
+from llamahome_core import Context, IntegrityError, RunError, Trainer, files, records
 
 FORMAT = 1
 TENSORS, STATE = "state.safetensors", "state.json"
@@ -39,6 +39,23 @@ class Position:
     first_evaluation: float | None = None
     best_evaluation: float | None = None
     last_evaluation: float | None = None
+
+
+@frozen(kw_only=True)
+class State:
+    """What of a checkpoint is no tensor.
+
+    Attributes:
+        format: Version of this form.
+        position: How far training is.
+        trainer: What the trainer needs besides its tensors.
+        identity: What it belongs to: data, seed, model.
+    """
+
+    format: int
+    position: Position
+    trainer: dict[str, Any]
+    identity: dict[str, Any]
 
 
 def folder_of(run: Path, step: int) -> Path:
@@ -75,16 +92,16 @@ def save(context: Context, trainer: Trainer, position: Position, data: str, reas
     if target.exists():
         return
     started = time.monotonic()
-    state = {
-        "format": FORMAT,
-        "position": asdict(position),
-        "trainer": trainer.state(),
-        "identity": _identity(context, data),
-    }
+    state = State(
+        format=FORMAT,
+        position=position,
+        trainer=trainer.state(),
+        identity=_identity(context, data),
+    )
     with files.new_folder(target, lambda: {"step": position.step}) as folder:
         tensors = {k: v.contiguous() for k, v in trainer.tensors().items()} | _random_state()
         save_file(tensors, folder / TENSORS)
-        files.write_json(folder / STATE, state)
+        files.write_json(folder / STATE, records.dump(state))
     prune(context, keep=context.recipe.checkpoint.keep_last)
     seconds = round(time.monotonic() - started, 3)
     context.events.emit(
@@ -127,22 +144,23 @@ def restore(context: Context, trainer: Trainer, data: str) -> Position:
 def _load(context: Context, trainer: Trainer, path: Path, data: str) -> Position:
     from safetensors.torch import load_file
 
-    state = json.loads((path / STATE).read_bytes())
-    if state["format"] != FORMAT:
-        raise RunError(f"{path} has format {state['format']}, and this LlamaHome reads {FORMAT}")
+    plain = json.loads((path / STATE).read_bytes())
+    if plain.get("format") != FORMAT:
+        raise RunError(f"{path} has format {plain.get('format')}; this LlamaHome reads {FORMAT}")
+    state = records.load(State, plain, path / STATE)
     expected = _identity(context, data)
-    if state["identity"] != expected:
-        changed = [key for key in expected if state["identity"].get(key) != expected[key]]
+    if state.identity != expected:
+        changed = [key for key in expected if state.identity.get(key) != expected[key]]
         raise RunError(
             f"{path} belongs to another {' and '.join(changed)}: the data may have changed since",
             hint="start a new run of the same recipe",
         )
     tensors = load_file(path / TENSORS)
-    trainer.restore(tensors, state["trainer"])
+    trainer.restore(tensors, state.trainer)
     torch.set_rng_state(tensors["random/torch"])
     if torch.cuda.is_available() and "random/cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random/cuda"])
-    return Position(**state["position"])
+    return state.position
 
 
 def _directory(context: Context) -> Path:
