@@ -34,6 +34,7 @@ from llamahome_core import (
     Message,
     ModelError,
     ModelFolder,
+    UnknownNameError,
     files,
 )
 from llamahome_models.prompts import PromptCache
@@ -63,7 +64,11 @@ def make_codec(context: Context) -> Codec:
     folder = context.find(ModelFolder)
     if folder is None:
         raise ModelError("no model was fetched yet, so there is no tokenizer")
-    return Codec(folder, context.get(Cache))
+    try:
+        cache = context.get(Cache)
+    except UnknownNameError:  # a kernel without caches works as well, only slower
+        return Codec(folder)
+    return Codec(folder, cache)
 
 
 class Codec:
@@ -75,7 +80,7 @@ class Codec:
 
     def __init__(self, folder: ModelFolder, cache: Cache | None = None) -> None:
         self._name = folder.name
-        self._prompts = cache and PromptCache(cache)
+        self._prompts = None if cache is None else PromptCache(cache)
         self._tokenizer = _load(folder)
         self._backend = self._tokenizer.backend_tokenizer
         self._backend.no_truncation()

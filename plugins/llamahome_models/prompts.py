@@ -24,7 +24,7 @@ class PromptCache:
     ) -> str:
         """The prompt's identity: the codec's digest and the content, nothing else."""
         text = json.dumps([messages, list(tools)], sort_keys=True, default=str)
-        return f"prompt/{codec}/{xxhash.xxh3_128_hexdigest(text)}"
+        return f"prompt/{codec}/{xxhash.xxh3_128_hexdigest(text.encode())}"
 
     def ids(self, key: str, make: Callable[[], list[int]]) -> list[int]:
         """The ids under *key*; what is not there, or is no list of ids, is made."""

@@ -47,7 +47,7 @@ def test_a_known_prompt_is_not_made_again():
     cache = PromptCache(Shelf())
     cache.ids("key", lambda: [1, 2, 70000])
 
-    assert cache.ids("key", lambda: fail()) == [1, 2, 70000]
+    assert cache.ids("key", fail) == [1, 2, 70000]
 
 
 def fail() -> Any:
@@ -57,7 +57,7 @@ def fail() -> Any:
 def test_other_content_another_tokenizer_or_tools_make_another_key():
     """And the order of a mapping's keys does not."""
     key = PromptCache(Shelf()).key
-    tool = {"name": "clock", "type": "function"}
+    tool: dict[str, Any] = {"name": "clock", "type": "function"}
     keys = {
         key("a", QUESTION, ()),
         key("b", QUESTION, ()),
