@@ -66,12 +66,12 @@ def gradients(module: Any, batches: list[MicroBatch]) -> dict[str, torch.Tensor]
 
 
 @pytest.mark.parametrize(
-    ("dtype", "whole", "tensor"), [(torch.float32, 1e-6, 5e-5), (torch.float64, 1e-14, 1e-13)]
+    ("dtype", "whole", "tensor"), [(torch.float32, 2e-5, 2e-4), (torch.float64, 1e-13, 1e-12)]
 )
 def test_gradients_of_a_concatenated_step_equal_those_of_each_text_alone(
     real_model_folder: Path, batches, dtype, whole, tensor
 ):
-    """Over thirty layers within rounding: the difference shrinks with the number format's own."""
+    """Over thirty layers within rounding: eight more digits of the numbers give eight more here."""
     folder = ModelFolder(path=real_model_folder, digest="sha256:0", name="real")
     module = Full(NoSettings()).apply(model.load(folder, Train())).to(dtype)
 
