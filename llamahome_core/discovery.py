@@ -90,8 +90,11 @@ class _Distributions:
             return "", ""
         if id(entry.dist) not in self._known:
             # A damaged installation has neither, and may not hide the others.
-            found = dict(entry.dist.metadata.items())
-            self._known[id(entry.dist)] = found.get("Name", ""), found.get("Version", "")
+            metadata = entry.dist.metadata
+            keys = set(metadata)  # asked for a key that is not there, Python 3.12 warns
+            name = metadata["Name"] if "Name" in keys else ""
+            version = metadata["Version"] if "Version" in keys else ""
+            self._known[id(entry.dist)] = name, version
         return self._known[id(entry.dist)]
 
     def rank(self, entry: EntryPoint) -> tuple[str, bool, str]:

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llamahome_core.discovery import Plugin, Policy, discover, from_object
-from llamahome_core.errors import RunError, StorageError, UnknownNameError, suggest
+from llamahome_core.errors import RunError, UnknownNameError, suggest
 from llamahome_core.plugins import Plugins
+from llamahome_core.policy import settings_policy
 from llamahome_core.registry import Catalog
 from llamahome_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from llamahome_core.config import Document, Merged
     from llamahome_core.context import Context, Stop
-    from llamahome_core.events import EventLog
     from llamahome_core.plan import Plan
     from llamahome_core.recipe import Selection
-    from llamahome_core.run import Run
     from llamahome_core.values import Outcome
 
 
@@ -39,7 +37,8 @@ class Kernel:
 
     Args:
         plugins: What to discover; the installed plugins if not given.
-        policy: Which of them may load; from the environment if not given.
+        policy: Which of them may load; from the environment if not given. The settings may
+            narrow it.
         workspace: Where things are kept; found from the working directory if not given.
         extra: Objects with hook implementations, besides what is installed.
         environ: Environment variables that are settings; the process's if not given.
@@ -61,7 +60,9 @@ class Kernel:
         self.user_file = user_file
         found = list(discover() if plugins is None else plugins)
         found += [from_object(thing) for thing in extra]
-        self.plugins = Plugins(found, policy or Policy.from_environment(self.environ))
+        policy = policy or Policy.from_environment(self.environ)
+        settings = settings_policy(self.workspace, self.environ, self.user_file)
+        self.plugins = Plugins(found, policy.narrowed(settings))
         self.catalog = Catalog(self.plugins)
 
     # --- Recipes --------------------------------------------------------------------------------
@@ -101,7 +102,9 @@ class Kernel:
         Raises:
             UnknownNameError: There is neither.
         """
-        path = Path(name).expanduser()
+        path = Path(name)
+        with contextlib.suppress(RuntimeError):  # there is no such user: then it is a strange name
+            path = path.expanduser()
         packaged = self.catalog.recipes()
         if path.suffix or path.is_file() or (path.exists() and str(name) not in packaged):
             return path
@@ -232,96 +235,15 @@ class Kernel:
         *,
         resume: bool,
     ) -> Outcome:
-        from llamahome_core import log
         from llamahome_core.context import Context, Stop
-        from llamahome_core.events import EventLog
-        from llamahome_core.run import Execution, Run, held, write_record
+        from llamahome_core.lifecycle import live
 
-        if not self.plugins.manager.has_plugin("kernel"):
-            self.plugins.manager.register(Execution(), "kernel")
-        with held(directory):
-            if not resume:
-                write_record(directory, plan)
-            events = EventLog(directory / "events.jsonl")
-            context = Context(
-                recipe=plan.recipe,
-                workspace=self.workspace,
-                catalog=self.catalog,
-                directory=directory,
-                events=events,
-                stop=stop or Stop(),
-                resume=resume,
-            )
-            context.stop.listener = lambda number: _tell_stopping(events, number)
-            run = Run(
-                name=directory.name, directory=directory, plan=plan, context=context, events=events
-            )
-            try:
-                with log.captured(directory / "log" / "run.log"):
-                    return self._monitored(run, [*plan.recipe.monitors, *monitors])
-            finally:
-                context.stop.listener = None
-                with contextlib.suppress(StorageError):  # what failed before is what matters
-                    events.close()
-
-    def _monitored(self, run: Run, selections: Sequence[Selection]) -> Outcome:
-        from llamahome_core import log
-        from llamahome_core.monitoring import Monitors
-        from llamahome_core.run import carry_out
-
-        started = time.monotonic()
-        logger = log.logger("run")
-        monitors = Monitors(selections, run.directory, logger)
-        monitors.start()
-        try:
-            self._announce(run)
-            for plugin, error in self.plugins.notify("llamahome_run_started", run=run):
-                logger.warning("observer failed", plugin=plugin.name, error=repr(error))
-            outcome = carry_out(run)
-            if outcome.error is not None:
-                logger.debug("run ended", error=repr(outcome.error), exc_info=outcome.error)
-            for plugin, error in self.plugins.notify(
-                "llamahome_run_finished", run=run, outcome=outcome
-            ):
-                logger.warning("observer failed", plugin=plugin.name, error=repr(error))
-            return self._conclude(run, outcome, time.monotonic() - started)
-        finally:
-            monitors.close()
-
-    def _conclude(self, run: Run, outcome: Outcome, seconds: float) -> Outcome:
-        """Write down how the run ended; a disk that is full by then fails the run."""
-        from attrs import evolve
-
-        from llamahome_core.run import end_fields
-
-        try:
-            run.events.emit("end", **end_fields(run, outcome, seconds))
-            run.status(outcome.status)
-            run.events.sync()
-        except StorageError as error:
-            failed = outcome if outcome.error is not None else evolve(outcome, error=error)
-            return evolve(failed, status="failed")
-        return outcome
-
-    def _announce(self, run: Run) -> None:
-        from llamahome_core.run import environment
-
-        recipe = run.plan.recipe
-        run.status("running")
-        run.events.emit(
-            "run",
-            name=run.name,
-            status="resumed" if run.context.resume else "started",
-            recipe=recipe.name,
-            model=recipe.model,
-            components={kind: s.name for kind, s in recipe.chosen.items()},
-            directory=str(run.directory),
-            pid=os.getpid(),
-            versions=environment()["versions"],
+        context = Context(
+            recipe=plan.recipe,
+            workspace=self.workspace,
+            catalog=self.catalog,
+            directory=directory,
+            stop=stop or Stop(),
+            resume=resume,
         )
-
-
-def _tell_stopping(events: EventLog, number: int) -> None:
-    """Called in a signal handler: what fails here would end the run instead of saving it."""
-    with contextlib.suppress(StorageError):
-        events.emit("stopping", signal=number)
+        return live(plan, context, [*plan.recipe.monitors, *monitors])

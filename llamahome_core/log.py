@@ -76,6 +76,26 @@ def show(verbosity: int = 0, *, json: bool = False, color: bool = False) -> None
     logging.captureWarnings(capture=True)
 
 
+class _Host(logging.Handler):
+    """Hands on to the handlers of a host program what they would have had without a capture.
+
+    A handler has no way to know which level its logger had before, and would print it all.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        super().__init__(log.getEffectiveLevel())
+        self._handlers = log.handlers[:]
+        self._parent = log.parent if log.propagate else None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand on *record*."""
+        for handler in self._handlers:
+            if record.levelno >= handler.level:
+                handler.handle(record)
+        if self._parent is not None and self._parent.hasHandlers():
+            self._parent.callHandlers(record)
+
+
 @contextlib.contextmanager
 def captured(path: Path) -> Iterator[None]:
     """Write everything that is logged in the block to *path* as JSON lines, libraries included.
@@ -91,12 +111,9 @@ def captured(path: Path) -> Iterator[None]:
     for name in (NAME, *THIRD_PARTY):
         log = logging.getLogger(name)
         taken.append((log, log.handlers[:], log.propagate, log.level))
-        if name == NAME:
-            log.addHandler(handler)
-            log.setLevel(logging.DEBUG)
-        else:
-            log.handlers, log.propagate = [handler], False
-            log.setLevel(logging.INFO)
+        own = name == NAME
+        log.handlers, log.propagate = [handler, *([_Host(log)] if own else [])], False
+        log.setLevel(logging.DEBUG if own else logging.INFO)
     try:
         yield
     finally:

@@ -163,7 +163,7 @@ def _path_of(thing: type) -> str:
 def _popen(log: Path, *, terminal: bool) -> subprocess.Popen[bytes]:
     """Start a child with the signals of the terminal blocked, until it ignores them by itself."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109  # text
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109  # text, not a Path
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with nullcontext() if terminal else log.open("ab") as output:

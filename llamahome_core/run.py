@@ -13,7 +13,6 @@ import platform
 import re
 import socket
 import sys
-import time
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -26,9 +25,7 @@ from attrs import define, frozen
 from llamahome_core import files
 from llamahome_core.errors import (
     HeldError,
-    Interrupted,
     LlamaHomeError,
-    PluginError,
     RunError,
     RunLockedError,
     RunNotFoundError,
@@ -36,8 +33,7 @@ from llamahome_core.errors import (
     suggest,
 )
 from llamahome_core.events import EventLog, live_events, read_events
-from llamahome_core.hookspecs import hookimpl
-from llamahome_core.values import Outcome, Version
+from llamahome_core.values import Outcome
 
 if TYPE_CHECKING:
     from llamahome_core.context import Context
@@ -135,44 +131,6 @@ def write_record(directory: Path, plan: Plan) -> None:
     files.write_json(directory / "environment.json", environment())
     owners = {p.name: p.origin for p in plan.catalog.plugins.active.values()}
     files.write_json(directory / "plugins.json", owners)
-
-
-class Execution:
-    """The kernel's own ``llamahome_execute``: the stages, one after another."""
-
-    @hookimpl(trylast=True)
-    def llamahome_execute(self, run: Run) -> Outcome:
-        """Run every stage; what they leave in the context is the outcome."""
-        from llamahome_core.protocols import Trained
-
-        for _, stage in run.plan.catalog.stages():
-            started = time.monotonic()
-            run.events.emit("stage", stage=stage.name, status="started")
-            run.context.stop.check()
-            stage.run.load()(run.context)
-            seconds = round(time.monotonic() - started, 3)
-            run.events.emit("stage", stage=stage.name, status="finished", seconds=seconds)
-        trained = run.context.find(Trained)
-        metrics = dict(trained.metrics) if trained else {}
-        return Outcome(status="finished", version=run.context.find(Version), metrics=metrics)
-
-
-def carry_out(run: Run) -> Outcome:
-    """Execute *run* and turn how it ended into an outcome; no error of a run gets past this."""
-    try:
-        result = run.plan.catalog.plugins.execute(run)
-        if not isinstance(result, Outcome):
-            raise PluginError(  # noqa: TRY301  # it fails this run like any other error
-                f"llamahome_execute gave {result!r} instead of an Outcome",
-                hint="a wrapper of it must end with: return (yield)",
-            )
-        return result
-    except Interrupted as stopped:
-        return Outcome(status="stopped", error=stopped)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  # whatever a plugin raises fails this run only
-        return Outcome(status="failed", error=error)
 
 
 def end_fields(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from llamahome_core.components import Component, Kind
 from llamahome_core.config import json_schema
 from llamahome_core.registry import Catalog
-from llamahome_core.resolve import DEFAULTS, Root
+from llamahome_core.root import DEFAULTS, Root
 
 Schema = dict[str, Any]
 

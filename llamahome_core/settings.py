@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,8 @@ from llamahome_core import config
 from llamahome_core.components import Defaults
 from llamahome_core.config import ConfigError, Document, Merged, Problem
 from llamahome_core.discovery import Plugin
-from llamahome_core.workspace import Workspace
-
-SUFFIXES = (".toml", ".yaml", ".yml", ".json")
-PROJECT_FILES = ("llamahome", "training_config", "models")
+from llamahome_core.errors import suggest
+from llamahome_core.workspace import SUFFIXES, Workspace, user_file
 
 
 @frozen(kw_only=True)
@@ -90,36 +89,33 @@ def _files(workspace: Workspace, sources: Sources) -> Iterator[Callable[[], list
     user = sources.user_file or user_file(sources.environ)
     if user.exists():
         yield lambda: [config.read(user, "user")]
-    profile = sources.environ.get("LLAMAHOME_ENV")
+    for path in workspace.settings_files():
+        yield partial(_read, path, "project")
+    if profile := sources.environ.get("LLAMAHOME_ENV"):
+        chosen = workspace.settings_files((profile,))
+        if not chosen:
+            yield partial(_no_profile, workspace.config, profile)
+        for path in chosen:
+            yield partial(_read, path, "profile")
     variables = workspace.root / ".env"
-    for path in _present(workspace.config, PROJECT_FILES):
-        yield lambda path=path: [_read(path, "project")]  # type: ignore[misc]
-    if profile:
-        for path in _present(workspace.config, (profile,)):
-            yield lambda path=path: [_read(path, "profile")]  # type: ignore[misc]
     if variables.is_file():
         yield lambda: config.read_dotenv(variables)[0]
     yield lambda: config.environment(sources.environ)
 
 
-def user_file(environ: Mapping[str, str]) -> Path:
-    """The user's settings: ``config.toml`` in the platform's configuration folder."""
-    if folder := environ.get("XDG_CONFIG_HOME"):
-        return Path(folder) / "llamahome" / "config.toml"
-    from platformdirs import user_config_path
-
-    return user_config_path("llamahome", appauthor=False) / "config.toml"
-
-
-def _present(folder: Path, stems: Iterable[str]) -> list[Path]:
-    paths = [folder / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES]
-    return [path for path in paths if path.is_file()]
+def _no_profile(folder: Path, profile: str) -> list[Document]:
+    """A misspelt profile that is passed over would train with other settings than were meant."""
+    names = [path.stem for path in folder.glob("*.*") if path.suffix in SUFFIXES]
+    close = suggest(profile, names)
+    fix = f"did you mean {close[0]}?" if close else f"write {folder / profile}.toml, or unset it"
+    message = f"LLAMAHOME_ENV is {profile!r}, and {folder} has no {profile}.toml, .yaml or .json"
+    raise ConfigError([Problem("C109", message, fix=fix)])
 
 
-def _read(path: Path, layer: str) -> Document:
+def _read(path: Path, layer: str) -> list[Document]:
     """The file's document; the catalogue's file holds only what is under ``models``."""
     document = config.read(path, layer)
     if path.stem != "models":
-        return document
+        return [document]
     marks = {("models", *where): mark for where, mark in document.marks.items()}
-    return evolve(document, data={"models": document.data}, marks=marks)
+    return [evolve(document, data={"models": document.data}, marks=marks)]

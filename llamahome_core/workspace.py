@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 
 from attrs import frozen
@@ -11,6 +11,8 @@ from attrs import frozen
 from llamahome_core.errors import WorkspaceError
 
 MARKER = Path(".config") / "llamahome.toml"
+SUFFIXES = (".toml", ".yaml", ".yml", ".json")
+PROJECT_FILES = ("llamahome", "training_config", "models")
 
 
 @frozen
@@ -36,7 +38,13 @@ class Workspace:
             if (folder / MARKER).is_file():
                 return cls(folder)
         env = os.environ if environ is None else environ
-        home = Path(env.get("LLAMAHOME_HOME") or "~/.llamahome").expanduser()
+        try:
+            home = Path(env.get("LLAMAHOME_HOME") or "~/.llamahome").expanduser()
+        except RuntimeError as error:  # a container whose user has no home
+            raise WorkspaceError(
+                f"there is no folder for a workspace: {error}",
+                hint="export LLAMAHOME_HOME=/a/folder, or llamahome init in one",
+            ) from error
         if not home.is_absolute():
             raise WorkspaceError(
                 f"LLAMAHOME_HOME is {str(home)!r}, which is not an absolute path",
@@ -52,6 +60,11 @@ class Workspace:
     def config(self) -> Path:
         """Settings, the catalogue of models, recipe defaults."""
         return self.root / ".config"
+
+    def settings_files(self, stems: Iterable[str] = PROJECT_FILES) -> list[Path]:
+        """The files of settings called *stems*, in any format, that there are; weakest first."""
+        paths = [self.config / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES]
+        return [path for path in paths if path.is_file()]
 
     @property
     def runs(self) -> Path:
@@ -82,3 +95,12 @@ class Workspace:
         environ.setdefault("TORCH_EXTENSIONS_DIR", str(system / "torch_extensions"))
         environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def user_file(environ: Mapping[str, str]) -> Path:
+    """The user's settings: ``config.toml`` in the platform's configuration folder."""
+    if folder := environ.get("XDG_CONFIG_HOME"):
+        return Path(folder) / "llamahome" / "config.toml"
+    from platformdirs import user_config_path
+
+    return user_config_path("llamahome", appauthor=False) / "config.toml"

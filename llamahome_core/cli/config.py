@@ -12,8 +12,7 @@ from llamahome_core.cli.help import Command, Group, as_json, assignments
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import print_json, table
 from llamahome_core.components import Kind
-from llamahome_core.config import Merged, Setting, SettingOrigin, describe, show_origins
-from llamahome_core.config import path_text
+from llamahome_core.config import Merged, Setting, SettingOrigin, describe, path_text, show_origins
 from llamahome_core.registry import Catalog
 
 
@@ -69,7 +68,7 @@ def defaults(catalog: Catalog, merged: Merged) -> list[SettingOrigin]:
     Raises:
         UnknownNameError: A chosen component does not exist.
     """
-    from llamahome_core.resolve import Root
+    from llamahome_core.root import Root
 
     found = [
         pair
@@ -92,7 +91,8 @@ def defaults(catalog: Catalog, merged: Merged) -> list[SettingOrigin]:
 
 def _leaves(setting: Setting, at: tuple[str | int, ...]) -> Iterator[tuple[Any, Any]]:
     path = (*at, setting.name)
-    if setting.settings and isinstance(setting.default, dict) and setting.default:
+    # [models] is a table of tables: it has no keys of its own to list.
+    if setting.settings and path != ("models",):
         for inner in setting.settings:
             yield from _leaves(inner, path)
     elif not setting.required:
@@ -101,19 +101,20 @@ def _leaves(setting: Setting, at: tuple[str | int, ...]) -> Iterator[tuple[Any, 
 
 def _chosen(merged: Merged) -> Iterator[tuple[Kind, tuple[str | int, ...], str]]:
     """Kind, place and name of each component that the layers choose, or that is the default."""
-    from llamahome_core.resolve import DEFAULTS
+    from llamahome_core.root import DEFAULTS
 
     for kind in Kind:
-        tables = merged.data.get(kind.value)
-        if kind.many:
-            listed = tables if isinstance(tables, list) else []
-            places = [((kind.value, index), entry) for index, entry in enumerate(listed)]
-        else:
-            places = [((kind.value,), tables or {})]
-        for at, entry in places:
+        for at, entry in _tables(kind, merged.data.get(kind.value)):
             use = entry.get("use", DEFAULTS.get(kind)) if isinstance(entry, dict) else None
             if isinstance(use, str):
                 yield kind, at, use
+
+
+def _tables(kind: Kind, found: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    if not kind.many:
+        yield (kind.value,), {} if found is None else found
+    elif isinstance(found, list):
+        yield from (((kind.value, index), entry) for index, entry in enumerate(found))
 
 
 @click.command(

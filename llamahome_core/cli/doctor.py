@@ -19,7 +19,7 @@ from llamahome_core.errors import LlamaHomeError
 from llamahome_core.kernel import Kernel
 
 Finding = tuple[str, str, str]
-SIGNS = {"ok": "✓", "info": "–", "warning": "⚠", "problem": "✗"}
+SIGNS = {"ok": "✓", "info": "·", "warning": "⚠", "problem": "✗"}
 ASCII_SIGNS = {"ok": "ok", "info": "--", "warning": "!!", "problem": "XX"}
 
 

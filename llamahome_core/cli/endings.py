@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import sys
 import traceback
 from typing import TYPE_CHECKING
 
 import click
 
-from llamahome_core.cli.output import forget, say, use_color
+from llamahome_core.cli.output import say, use_color
 from llamahome_core.errors import LlamaHomeError, StorageError, WorkspaceError
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ def end(error: BaseException, state: State, root: click.Group) -> int:
         return 130
     if isinstance(error, click.ClickException):
         return usage(error, root)
-    if isinstance(error, BrokenPipeError):
-        return reader_gone()
     if isinstance(error, OSError):
         return report(_storage(error), state)
     if isinstance(error, LlamaHomeError):
@@ -108,8 +105,3 @@ def _keep(text: str) -> str | None:
         return None
     return file.name
 
-
-def reader_gone() -> int:
-    """The reader of stdout has gone, which is its right; what is still buffered goes nowhere."""
-    forget(sys.stdout)
-    return 0

@@ -55,7 +55,7 @@ class Group(_WithExamples, click.Group):
 
 def one_of(words: Iterable[str]) -> Callable[[click.Context, click.Parameter, Any], Any]:
     """A callback of a parameter that takes one of *words*; a wrong one gets the closest."""
-    known = list(words)
+    known = list(dict.fromkeys(words))
 
     def check(_: click.Context, parameter: click.Parameter, value: Any) -> Any:
         if value is not None and value not in known:

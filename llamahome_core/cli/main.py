@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from attrs import define, field
 from llamahome_core.cli.help import Group
 from llamahome_core.components import Ref
 from llamahome_core.discovery import Policy
-from llamahome_core.errors import LlamaHomeError, UnknownNameError, suggest
+from llamahome_core.errors import UnknownNameError, suggest
 from llamahome_core.kernel import Kernel
 
 # Summaries stand here so that --help imports none of the modules (click's own lazy recipe does).
@@ -100,6 +101,16 @@ class State:
 class Lazy(Group):
     """A group whose commands, the kernel's and the plugins', are imported when invoked."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the global options; ``--help`` and ``--version`` print here."""
+        with _reader_may_go():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand."""
+        with _reader_may_go():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names: the kernel's in their order, then the plugins'."""
         return [*COMMANDS, *sorted(set(self._declared(ctx)) - set(COMMANDS))]
@@ -131,6 +142,21 @@ class Lazy(Group):
         rows = [(n, ref[0]) for n in self.list_commands(ctx) if (ref := self._reference(ctx, n))]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+@contextlib.contextmanager
+def _reader_may_go() -> Iterator[None]:
+    """A reader that has read enough (`llamahome runs list | head`) is no failure.
+
+    click would exit with 1, and a script with `set -o pipefail` would fail for nothing.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        from llamahome_core.cli.output import forget
+
+        forget(sys.stdout)
+        raise click.exceptions.Exit(0) from None
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -192,14 +218,8 @@ def main(args: list[str] | None = None, prog_name: str = "llamahome") -> None:
     state = State()
     try:
         code = llamahome.main(args=args, prog_name=prog_name, standalone_mode=False, obj=state)
-    except SystemExit as ended:
-        code = ended.code
-        if isinstance(ended.__context__, BrokenPipeError):
-            # click exits with 1 when the reader has gone (`llamahome runs list | head`), which
-            # would make a script with `set -o pipefail` fail for nothing.
-            from llamahome_core.cli.endings import reader_gone
-
-            code = reader_gone()
+    except SystemExit:
+        raise
     except BaseException as error:  # noqa: BLE001  # each of them has an exit code
         from llamahome_core.cli.endings import end
 

@@ -35,7 +35,7 @@ def say(text: str = "") -> None:
 def forget(stream: TextIO | None) -> None:
     """Let what *stream* still holds go nowhere; Python would complain of it at exit."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]  # a replaced stream may lack it
 
 
 def print_json(thing: str, **fields: Any) -> None:

@@ -158,7 +158,7 @@ def _error_of(
     try:
         if recipe is None:
             kernel = state.kernel
-            settings_only(kernel.catalog, kernel.settings(None, assignments), None)
+            settings_only(kernel.catalog, kernel.settings(None, assignments))
         else:
             state.kernel.plan(recipe, assignments=assignments)
     except LlamaHomeError as error:

@@ -16,6 +16,7 @@ from llamahome_core.components import Component, Kind, Ref
 from llamahome_core.discovery import Plugin
 from llamahome_core.errors import PluginError, UnknownNameError, suggest
 from llamahome_core.kernel import Kernel
+from llamahome_core.registry import Catalog
 
 
 @frozen
@@ -97,12 +98,7 @@ def _offers(kernel: Kernel) -> Iterator[Offer]:
     for kind in Kind:
         for plugin, component in catalog.components(kind):
             yield _component(plugin, kind, component)
-    try:
-        for plugin, stage in catalog.stages():
-            refs = (stage.run, stage.plan) if stage.plan else (stage.run,)
-            yield Offer(plugin, "stage", stage.name, stage.summary, refs)
-    except PluginError as error:
-        say(f"warning: {error.message}")
+    yield from _stages(catalog)
     for plugin, command in catalog.commands().values():
         yield Offer(plugin, "command", command.name, command.summary, (command.command,))
     for plugin, recipe in catalog.recipes().values():
@@ -113,6 +109,15 @@ def _offers(kernel: Kernel) -> Iterator[Offer]:
     for plugin, check in catalog.checks():
         yield Offer(plugin, "check", check.name, check.summary, (check.run,))
     catalog.defaults()
+
+
+def _stages(catalog: Catalog) -> Iterator[Offer]:
+    try:
+        for plugin, stage in catalog.stages():
+            refs = (stage.run, stage.plan) if stage.plan else (stage.run,)
+            yield Offer(plugin, "stage", stage.name, stage.summary, refs)
+    except PluginError as error:  # two plugins in conflict: this list is how one finds out which
+        say(f"warning: {error.message}")
 
 
 def _component(plugin: Plugin, kind: Kind, component: Component) -> Offer:
@@ -149,9 +154,7 @@ def _record(plugin: Plugin, offers: list[Offer]) -> dict[str, Any]:
     }
 
 
-@plugins.command(
-    "check", examples=[("llamahome plugins check training", "does all of it import?")]
-)
+@plugins.command("check", examples=[("llamahome plugins check training", "does all of it import?")])
 @click.argument("name")
 @as_json
 @click.pass_context

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from llamahome_core.cli.endings import SILENT, crash, report
 from llamahome_core.cli.help import Command, as_json, assignments
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import say
@@ -21,12 +22,27 @@ from llamahome_core.kernel import Kernel
 from llamahome_core.recipe import Selection
 from llamahome_core.values import Outcome
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PROGRESS = ("auto", "live", "plain", "none")
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        ("llamahome run quickstart", "a packaged recipe"),
+        ("llamahome run recipe.toml --set train.steps=10", "your own, but short"),
+        ("llamahome run --resume", "go on with the last run"),
+        ("llamahome run --resume bot-3", "go on with that one"),
+    ],
+)
 @click.argument("recipe", required=False)
-@click.option("--resume", is_flag=False, flag_value="@last", metavar="RUN", help="Go on with RUN.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="@last",
+    metavar="[RUN]",
+    help="Go on with RUN, or with the last one, from its newest checkpoint.",
+)
 @click.option(
     "--progress", type=click.Choice(PROGRESS), default="auto", help="How progress is shown."
 )
@@ -43,12 +59,13 @@ def run(  # one for each option
 ) -> None:
     """Run RECIPE: a file, or the name of a packaged recipe such as `quickstart`.
 
+    Ctrl-C finishes the step, saves, and shows how to go on; pressed again, it stops at once.
     With --json, each event is a line of JSON on stdout.
     """
     if (recipe is None) == (resume is None):
-        raise click.UsageError("Give a RECIPE, or --resume RUN.")
+        raise click.UsageError("give a RECIPE, or --resume, and not both")
     if resume is not None and assignments:
-        raise click.UsageError("--set cannot change a run that is resumed.")
+        raise click.UsageError("--set cannot change a run that is resumed")
     from llamahome_core import log
 
     kernel = state.kernel
@@ -62,9 +79,19 @@ def run(  # one for each option
         outcome = kernel.run(plan, monitors=monitors, stop=stop)
     else:
         outcome = kernel.resume(str(resume), monitors=monitors, stop=stop)
-    if not as_json and outcome.version is not None:
+    if outcome.error is not None and not monitors:
+        _tell(outcome.error, state)
+    if outcome.version is not None and not as_json and state.verbosity > SILENT:
         click.echo(outcome.version.label)
     sys.exit(exit_code(outcome))
+
+
+def _tell(error: BaseException, state: State) -> None:
+    """Say how the run ended where no plugin shows it."""
+    if isinstance(error, LlamaHomeError):
+        report(error, state)
+    else:
+        crash(error, state)
 
 
 def exit_code(outcome: Outcome) -> int:
@@ -101,13 +128,13 @@ def _handle_signals(stop: Stop, *, told: bool) -> None:
     """First Ctrl-C or SIGTERM: finish the step, save, end. Second: end at once."""
 
     def handle(number: int, _: FrameType | None) -> None:
-        if stop.requested:
-            # The default action: no handler, no clean-up, nothing half-written is complete.
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+        # The next one has its default action: no handler that a long call in C could hold up, no
+        # clean-up. Nothing half-written is ever complete, so nothing has to be tidied.
+        for signal_ in SIGNALS:
+            signal.signal(signal_, signal.SIG_DFL)
         stop.request(number)
         if not told:
             say("stopping after this step, then saving (again to stop at once)")
 
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
+    for signal_ in SIGNALS:
+        signal.signal(signal_, handle)

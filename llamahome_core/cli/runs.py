@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import attrs
 import click
 
+from llamahome_core import records
 from llamahome_core.cli.help import Group, as_json
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import pairs, print_json, say, table
@@ -45,7 +45,7 @@ def list_runs(state: State, as_json: bool) -> None:
     folder = state.kernel.workspace.runs
     found = [describe(path) for path in all_directories(folder)]
     if as_json:
-        print_json("runs", runs=[_plain(info) for info in found])
+        print_json("runs", runs=[records.dump(info) for info in found])
         return
     rows = [
         (
@@ -75,9 +75,9 @@ def show_run(state: State, name: str, as_json: bool) -> None:
     path = directory / "events.jsonl"
     events = list(live_events(path)) if path.exists() else []
     if as_json:
-        print_json("run", **_plain(info), events=events)
+        print_json("run", **records.dump(info), events=events)
         return
-    shown = _plain(info) | {"step": _of(info.step, info.steps), "steps": None}
+    shown = records.dump(info) | {"step": _of(info.step, info.steps), "steps": None}
     shown |= {"loss": _loss(info.loss), "evaluation": _loss(info.evaluation)}
     rows = [(key, value) for key, value in shown.items() if value not in {None, "-"}]
     pairs([*rows, *_history(events), *_next(info)])
@@ -162,10 +162,6 @@ def _readable(line: str) -> str:
     hidden = {"schema"}
     rest = " ".join(f"{k}={v}" for k, v in record.items() if k not in hidden)
     return f"{moment} {what} {rest}".strip()
-
-
-def _plain(info: RunInfo) -> dict[str, Any]:
-    return {k: str(v) if isinstance(v, Path) else v for k, v in attrs.asdict(info).items()}
 
 
 def _loss(value: float | None) -> str:

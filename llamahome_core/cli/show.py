@@ -73,7 +73,7 @@ def _overview(catalog: Catalog, *, as_json: bool) -> None:
 
 
 def _settings_of(name: str) -> Sequence[Setting]:
-    from llamahome_core.resolve import Root
+    from llamahome_core.root import Root
 
     return next(setting.settings for setting in describe(Root) if setting.name == name)
 

@@ -7,7 +7,7 @@ assembled here, not taken from tomlkit's tree: only so can a table defined twice
 from __future__ import annotations
 
 import pathlib
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import define, frozen
 from tomlkit.exceptions import ParseError, TOMLKitError
@@ -17,7 +17,9 @@ from tomlkit.source import Source
 
 from llamahome_core.config.document import Document, Lines, Mark, Path, Span
 from llamahome_core.config.problems import ConfigError, duplicate, problem_in
-from llamahome_core.config.toml_errors import Explanation, explain
+
+if TYPE_CHECKING:
+    from llamahome_core.config.toml_errors import Explanation
 
 
 def parse_toml(text: str, *, layer: str, name: str, path: pathlib.Path | None = None) -> Document:
@@ -34,6 +36,9 @@ def parse_toml(text: str, *, layer: str, name: str, path: pathlib.Path | None = 
         code, found = "C108", _explain_duplicate(error, parser.lines)
     except TOMLKitError as error:
         offset = parser.stopped_at(error)
+        # Only a wrong file pays for the words about it.
+        from llamahome_core.config.toml_errors import explain
+
         code, found = "C107", explain(str(error), offset, text, parser.openings, parser.phase)
     else:
         return document
@@ -50,6 +55,8 @@ class _DuplicateError(Exception):
 
 
 def _explain_duplicate(error: _DuplicateError, lines: Lines) -> Explanation:
+    from llamahome_core.config.toml_errors import Explanation
+
     line, _ = lines.position(error.start)
     message, fix = duplicate(error.path, error.first, line)
     return Explanation(message, error.start, error.end, fix)

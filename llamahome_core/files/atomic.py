@@ -72,7 +72,7 @@ def write_bytes(target: Path, data: bytes) -> None:
     temporary = temporary_beside(target)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
-        with open(os.open(temporary, flags, 0o644), "wb") as file:  # noqa: PTH123  # O_EXCL
+        with open(os.open(temporary, flags, 0o644), "wb") as file:  # noqa: PTH123  # with O_EXCL
             if target.exists():  # what open is given is cut by the umask
                 os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
             file.write(data)

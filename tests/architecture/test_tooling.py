@@ -11,9 +11,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 # Where a linter or a type checker is told to look away: the marker, then the reason.
-SILENCED = re.compile(
-    r"#\s*(?:(?:ruff:\s*)?noqa\b(?::\s*[A-Z0-9, ]+)?|(?:type|ruff):\s*ignore(?:\[[\w, -]+\])?)(.*)"
-)
+_NOQA = r"(?:ruff:\s*)?noqa\b(?::\s*[A-Z0-9, ]+)?"
+NOQA = re.compile(rf"#\s*{_NOQA}(.*)")
+SILENCED = re.compile(rf"#\s*(?:{_NOQA}|(?:type|ruff):\s*ignore(?:\[[\w, -]+\])?)(.*)")
 TEST_COMMAND = re.compile(r"python3 -m venv .*tox run$", re.MULTILINE)
 QUICKSTART_COMMAND = re.compile(r"python3 -m venv .*tox run -e quickstart$", re.MULTILINE)
 
@@ -29,12 +29,13 @@ def test_every_ignored_rule_has_its_reason(root):
 
 
 def test_every_silenced_line_has_its_reason(root):
-    """A noqa or a type: ignore names its rule, and is followed by words that say why."""
+    """A noqa or a type: ignore is followed by words that say why; in tests, a noqa at least."""
     bare = []
     for folder in ("llamahome_core", "plugins", "tests", ".ci"):
+        silenced = NOQA if folder == "tests" else SILENCED
         for path in sorted((root / folder).rglob("*.py")):
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-                found = SILENCED.search(line)
+                found = silenced.search(line)
                 if found and path != Path(__file__) and not re.search(r"\w\S* \S+", found[1]):
                     bare.append(f"{path.relative_to(root)}:{number}")
 

@@ -12,10 +12,11 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -26,11 +27,11 @@ CANNOT_RUN = {
     ". .tox/quickstart/bin/activate": "the environment is made by the command before it; tox",
     "export PIP_EXTRA_INDEX_URL=": "it chooses an index of pip; CI sets it",
     "pip install '.[": "it downloads torch; `tox run -e pkg` installs the package that is built",
-    "tensorboard --logdir": "a server does not end; tests/unit/monitors reads what it would show",
 }
 
 # What a page shows -> what is run instead: the same command, cut short or offline.
 INSTEAD = {
+    r"^python3 -m venv .*tox run -e quickstart$": "llamahome run quickstart",
     r"^llamahome run (?!--resume)(\S+)": r"llamahome run \1 --set sample.max_tokens=4",
     r"^(llamahome run quickstart .*)": r"\1 --set train.steps=2",
     r"^pip install (\./\S+)": r"pip install -q --no-deps --no-build-isolation --target $SITE \1",
@@ -56,6 +57,11 @@ class Block:
     def where(self) -> str:
         """For messages."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def exit_code(self) -> int:
+        """What the last command exits with; 0 if the page does not say."""
+        return int(self.info.get("exit", 0))
 
     def commands(self) -> Iterator[tuple[str, list[str]]]:
         """Each command, with the lines that the page shows below it."""
@@ -85,19 +91,49 @@ def blocks(page: Path) -> list[Block]:
     return found
 
 
-def reason_not_to_run(command: str) -> str | None:
-    """Why *command* cannot run in a test, if it cannot."""
-    return next((why for start, why in CANNOT_RUN.items() if command.startswith(start)), None)
+def in_a_test(command: str) -> str | None:
+    """What to run for *command*; None if it cannot run in a test."""
+    for pattern, instead in INSTEAD.items():
+        command = re.sub(pattern, instead, command)
+    return None if command.startswith(tuple(CANNOT_RUN)) else command
+
+
+# Page -> what tests its blocks in another way.
+TESTED_ELSEWHERE = {
+    "hooks.md": "test_reference.py runs the example of each hook in a kernel",
+}
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def docs() -> Any:
+    """The pages and what is known of them, for tests, which cannot import this file."""
+    return SimpleNamespace(pages=pages, blocks=blocks, cannot_run=CANNOT_RUN, in_a_test=in_a_test)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test for each page, for each file of examples/recipes."""
+    """One test for each page, each that is followed, each recipe of examples/."""
     if "page" in metafunc.fixturenames:
         chosen = pages()
         metafunc.parametrize("page", chosen, ids=[str(p.relative_to(ROOT)) for p in chosen])
+    if "followed" in metafunc.fixturenames:
+        chosen = [
+            p for p in pages() if p.name not in TESTED_ELSEWHERE and any(map(acts, blocks(p)))
+        ]
+        metafunc.parametrize("followed", chosen, ids=[str(p.relative_to(ROOT)) for p in chosen])
     if "example_recipe" in metafunc.fixturenames:
         found = sorted((ROOT / "examples" / "recipes").glob("*.toml"))
         metafunc.parametrize("example_recipe", found, ids=[p.stem for p in found])
+
+
+def acts(block: Block) -> bool:
+    """Whether a reader does something with *block*."""
+    return block.title is not None or block.language in {"bash", "console", "python", "toml"}
 
 
 @define
@@ -108,7 +144,6 @@ class Sandbox:
     environ: dict[str, str]
     kernel: Any
     base: dict[str, Any]
-    log: list[str] = field(factory=list)
 
     def follow(self, block: Block) -> None:
         """Do what a reader does with *block*."""
@@ -124,7 +159,7 @@ class Sandbox:
     def run(self, command: str, where: str, code: int = 0) -> str:
         """Run *command* in the folder; returns what it printed."""
         done = subprocess.run(
-            ["bash", "-c", command],
+            ["/usr/bin/env", "bash", "-c", command],
             cwd=self.folder,
             env=self.environ,
             stdout=subprocess.PIPE,
@@ -143,13 +178,11 @@ class Sandbox:
     def _type(self, block: Block) -> None:
         commands = list(block.commands())
         for number, (command, shown) in enumerate(commands, 1):
-            if reason_not_to_run(command):
+            runnable = in_a_test(command)
+            if runnable is None:
                 continue
             last = number == len(commands)
-            code = int(block.info.get("exit", 0)) if last else 0
-            for pattern, instead in INSTEAD.items():
-                command = re.sub(pattern, instead, command)  # noqa: PLW2901  # the next sees it
-            printed = self.run(command, block.where, code)
+            printed = self.run(runnable, block.where, block.exit_code if last else 0)
             if shown:
                 assert matches(shown, printed), f"{block.where}: {command} prints\n{printed}"
 
@@ -159,32 +192,30 @@ class Sandbox:
         if block.title and ".config" in block.title:
             self.run("llamahome check", block.where)
         elif block.title and "model" in tables:
-            self.run(f"llamahome check {block.title}", block.where, int(block.info.get("exit", 0)))
+            self.run(f"llamahome check {block.title}", block.where, block.exit_code)
         elif not block.title:
-            self.kernel.plan(merged(self.base, tables))
-
-
-def merged(base: dict[str, Any], tables: dict[str, Any]) -> dict[str, Any]:
-    """*base* with the tables of a part of a recipe in place of its own."""
-    return base | tables
+            self.kernel.plan(self.base | tables)
 
 
 def matches(shown: list[str], printed: str) -> bool:
-    """Whether a page shows what was printed; ``...`` stands for anything, alone for any lines."""
+    """Whether a page shows what was printed.
+
+    ``...`` stands for anything, and alone on its line for any lines; the width of gaps is free.
+    """
     pattern = ""
     for line in shown:
         if line.strip() in {"...", "…"}:
             pattern += r"(?:.*\n)*?"
             continue
         parts = [re.escape(part) for part in re.split(r"\.\.\.|…", line.rstrip())]
-        pattern += ".*?".join(parts) + r"[ \t]*\n"
+        pattern += re.sub(r"(?:\\ )+", " +", ".*?".join(parts)) + r" *\n"
     text = printed if printed.endswith("\n") else printed + "\n"
     return re.fullmatch(pattern, text) is not None
 
 
 @pytest.fixture
 def sandbox(tmp_path: Path, tiny_model: Path, kernel: Any, recipe: dict[str, Any]) -> Sandbox:
-    """A folder with rows and a recipe, where the name of the quickstart's model means a tiny one."""
+    """A folder with rows and a recipe; the name of the quickstart's model means a tiny one."""
     folder, settings = tmp_path / "project", tmp_path / "settings" / "llamahome"
     folder.mkdir()
     settings.mkdir(parents=True)
@@ -198,13 +229,14 @@ def sandbox(tmp_path: Path, tiny_model: Path, kernel: Any, recipe: dict[str, Any
         '[model]\nfrom = "smollm2-135m-instruct"\n\n[[data]]\nuse = "jsonl"\n'
         'path = "train.jsonl"\n\n[train]\nsteps = 2\n\n[evaluate]\nsplit = 0.2\n'
     )
+    before = [path for path in [os.environ.get("PYTHONPATH")] if path]
     mine = {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(tmp_path),
         "XDG_CONFIG_HOME": str(tmp_path / "settings"),
         "LLAMAHOME_HOME": str(tmp_path / "home"),
         "SITE": str(tmp_path / "site"),
-        "PYTHONPATH": str(tmp_path / "site"),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), *before]),
         "COLUMNS": "100",
         "NO_COLOR": "1",
         "HF_HUB_OFFLINE": "1",

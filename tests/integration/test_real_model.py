@@ -143,6 +143,7 @@ def test_a_published_adapter_and_its_merge_give_the_trained_models_logits(
     outcome = kernel.run(recipe)
 
     assert outcome.error is None
+    assert outcome.version is not None
     merged = AutoModelForCausalLM.from_pretrained(outcome.version.files["merged"])
     base = AutoModelForCausalLM.from_pretrained(real_model_folder)
     adapted = PeftModel.from_pretrained(base, outcome.version.files["adapter"])

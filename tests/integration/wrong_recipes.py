@@ -59,7 +59,7 @@ def _json(*cases: tuple[str, str, str]) -> list[Case]:
 
 TOML = _toml(
     # A misspelt key in each table of the kernel, and of each built-in component.
-    ("⟦sead = 7\n§", "C101", "did you mean `seed`?"),
+    ("⟦sead = 7\n§", "C101", "did you mean `seed`"),
     ("⟦extend = 'base.toml'\n§", "C101", "unknown key `extend`"),
     ("§[batch]\n⟦token = 64\n", "C101", "did you mean `tokens`?"),
     ("§[batch]\n⟦max_len = 64\n", "C101", "did you mean `max_length`?"),
@@ -72,10 +72,10 @@ TOML = _toml(
     ("§[publish]\n⟦tag = 'x'\n", "C101", "did you mean `tags`?"),
     ("§[network]\n⟦ofline = true\n", "C101", "did you mean `offline`?"),
     ("§[resources]\n⟦thread = 2\n", "C101", "did you mean `threads`?"),
-    ("§[plugins]\n⟦enabled = ['x']\n", "C101", "did you mean `enable`?"),
+    ("§[plugins]\n⟦blocked = ['x']\n", "C101", "did you mean `block`?"),
     ("§[⟦optimiser]\nuse = 'adamw'\n", "C101", "did you mean `optimizer`?"),
     ("§[optimizer]\n⟦lr = 1e-4\n", "C101", "did you mean `learning_rate`?"),
-    ("§[optimizer]\nuse = 'adamw'\n⟦beta = 0.9\n", "C101", "did you mean `beta1`"),
+    ("§[optimizer]\nuse = 'adamw'\n⟦beta = 0.9\n", "C101", "or `beta1`?"),
     ("§[adapter]\nuse = 'lora'\n⟦rnak = 8\n", "C101", "did you mean `rank`?"),
     ("§[adapter]\nuse = 'full'\n⟦rank = 8\n", "C101", "unknown key `rank` in [adapter]"),
     ("§[schedule]\n⟦warm_up = 0.1\n", "C101", "did you mean `warmup`?"),
@@ -86,7 +86,7 @@ TOML = _toml(
     ("§[store]\n⟦rot = '/x'\n", "C101", "did you mean `root`?"),
     ("§[[monitor]]\nuse = 'tensorboard'\n⟦dir = 'x'\n", "C101", "unknown key `dir`"),
     ("§[[data]]\nuse = 'jsonl'\npath = 'a'\n⟦formt = 'text'\n", "C101", "did you mean `format`?"),
-    ("[model]\n⟦form = './m'\n[[data]]\nuse = 'jsonl'\npath = 'a'\n", "C101", "`from`"),
+    ("[model]\nfrom = 'm'\n⟦rev = 'x'\n[[data]]\nuse = 'jsonl'\npath = 'a'\n", "C101", "only `from`"),
     ("§[model.hub]\n⟦endpont = 'https://h'\n", "C101", "did you mean `endpoint`?"),
     # Components that are not there.
     ("§[optimizer]\nuse = ⟦'adam'\n", "C106", "did you mean 'adamw'?"),
@@ -119,7 +119,7 @@ TOML = _toml(
     ("§[evaluate]\nsplit = ⟦1.0\n", "C104", "less than 1"),
     ("§[sample]\nprompts = ⟦'Hi'\n", "C102", 'put it in brackets: prompts = ["Hi"]'),
     ("§[checkpoint]\nkeep_last = ⟦1\n", "C104", "at least 2"),
-    ("§[publish]\ntags = ['a b'⟦]\n".replace("['a b'⟦]", "⟦['a b']"), "C104", "tags"),
+    ("§[publish]\ntags = ⟦['a b']\n", "C104", "tags"),
     ("§[publish]\nenabled = ⟦'yes'\n", "C102", "true or false"),
     ("§[optimizer]\nlearning_rate = ⟦'2e-4'\n", "C102", "learning_rate = 2e-4"),
     ("§[optimizer]\nlearning_rate = ⟦0\n", "C104", "greater than 0"),
@@ -137,7 +137,7 @@ TOML = _toml(
     ("§[[data]]\nuse = 'jsonl'\npath = 'a'\nformat = ⟦'chat'\n", "C105", '"messages"'),
     ("§[[⟦data]]\nuse = 'jsonl'\n", "C103", "`path` is missing"),
     ("optimizer = ⟦'adamw'\n§", "C102", "must be a table"),
-    ("monitor = ⟦['tensorboard']\n§".replace("⟦[", "[⟦"), "C102", "must be a table"),
+    ("monitor = [⟦'tensorboard']\n§", "C102", "must be a table"),
     ("[model]\nfrom = ⟦''\n[[data]]\nuse = 'jsonl'\npath = 'a'\n", "C102", "name of a model"),
     ("§[models.mine]\nsource = 'hub:a/b'\nchecksum = ⟦'md5:1'\n", "C104", "sha256"),
     ("§[models.⟦mine]\nrevision = 'main'\n", "C103", "`source` is missing"),
@@ -149,11 +149,11 @@ TOML = _toml(
     ("§[⟦model]\nfrom = 'x'\n", "C108", "set twice"),
     ("§[train]\ncheckpointing = ⟦True\n", "C107", "write true"),
     ("name = ⟦bot\n§", "C107", 'put it in quotes: "bot"'),
-    ("§[train\n".replace("[train", "⟦[train"), "C107", "add the closing ]"),
+    ("§⟦[train\n", "C107", "add the closing ]"),
 )
 
 YAML = _yaml(
-    ("⟦sead: 7\n§", "C101", "did you mean `seed`?"),
+    ("⟦sead: 7\n§", "C101", "did you mean `seed`"),
     ("§train:\n  ⟦epoch: 2\n", "C101", "did you mean `epochs`?"),
     ("§⟦optimiser: {use: adamw}\n", "C101", "did you mean `optimizer`?"),
     ("§optimizer: {use: adamw, ⟦lr: 0.1}\n", "C101", "did you mean `learning_rate`?"),
@@ -184,11 +184,11 @@ YAML = _yaml(
     ("name: ⟦!!python/object:os.system x\n§", "C107", "cannot be read"),
     ("§extra: ⟦*base\n", "C107", "no anchor `&base`"),
     ("§optimizer: ⟦{use: adamw\n", "C107", "is not closed"),
-    ("⟦seed = 1\n", "C107", "seed: 1"),
+    ("⟦seed = 1\n§", "C107", "seed: 1"),
 )
 
 JSON = _json(
-    ('{§, ⟦"sead": 7}', "C101", "did you mean `seed`?"),
+    ('{§, ⟦"sead": 7}', "C101", "did you mean `seed`"),
     ('{§, "train": {⟦"epoch": 2}}', "C101", "did you mean `epochs`?"),
     ('{§, ⟦"optimiser": {"use": "adamw"}}', "C101", "did you mean `optimizer`?"),
     ('{§, "optimizer": {⟦"lr": 0.1}}', "C101", "did you mean `learning_rate`?"),
@@ -199,7 +199,7 @@ JSON = _json(
     ('{§, "trainer": ⟦"torch"}', "C102", "must be a table"),
     ('{§, "seed": ⟦"7"}', "C102", 'remove the quotes: "seed": 7'),
     ('{§, "seed": ⟦1.5}', "C102", "must be a whole number"),
-    ('{§, "name": ⟦null}', "C102", "") if False else ('{§, "name": ⟦7}', "C102", "in quotes"),
+    ('{§, "name": ⟦7}', "C102", "in quotes"),
     ('{§, "train": {"checkpointing": ⟦"true"}}', "C102", "remove the quotes"),
     ('{§, "train": {"clip": ⟦-1}}', "C104", "at least 0"),
     ('{§, "train": {"precision": ⟦"bf32"}}', "C105", "bf16"),

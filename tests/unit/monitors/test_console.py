@@ -8,11 +8,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from llamahome_core import MonitorContext
 from llamahome_core.monitoring import Monitors
 from llamahome_monitors import console
 from llamahome_monitors.config import ConsoleConfig
@@ -50,7 +50,7 @@ class Stream(io.TextIOWrapper):
 
 def made(monkeypatch: pytest.MonkeyPatch, stream: Stream, **settings: Any) -> Any:
     monkeypatch.setattr(sys, "stderr", stream)
-    return make_console(ConsoleConfig(**settings), SimpleNamespace(directory=Path("runs/r-1")))
+    return make_console(ConsoleConfig(**settings), MonitorContext(directory=Path("runs/r-1")))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_stream_that_cannot_be_reconfigured_is_taken_as_it_is(monkeypatch: pyt
     """An embedding program may have replaced it."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    monitor = make_console(ConsoleConfig(), SimpleNamespace(directory=Path("r")))
+    monitor = make_console(ConsoleConfig(), MonitorContext(directory=Path("r")))
     assert isinstance(monitor, ConsoleMonitor)
     monitor.handle({"t": "run", "name": "r-1"})
     assert "run r-1" in stream.getvalue()
@@ -258,14 +258,14 @@ def test_a_resumed_run_starts_where_its_session_starts(
 LIGHT = """
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from llamahome_core import MonitorContext
 import llamahome_monitors.plugin
 from llamahome_core import monitor_process
 from llamahome_monitors.config import ConsoleConfig
 assert list(llamahome_monitors.plugin.llamahome_monitors())
 assert "llamahome_monitors.console" not in sys.modules
 from llamahome_monitors.console import make_console
-monitor = make_console(ConsoleConfig(mode="plain"), SimpleNamespace(directory=Path(".")))
+monitor = make_console(ConsoleConfig(mode="plain"), MonitorContext(directory=Path(".")))
 monitor.handle({"t": "run", "name": "r-1"})
 heavy = {"rich", "tensorboard", "numpy", "torch", "transformers"} & set(sys.modules)
 assert not heavy, heavy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -208,7 +207,10 @@ def test_text_is_wrapped_at_spaces(text: str, width: int, lines: int, expected: 
 def test_cells_that_do_not_fit_are_dropped_from_the_right():
     """No row is wrapped and no number is cut in half."""
     cells = [Text("one"), Text("two"), Text("three")]
-    rows: Callable[[int], str] = lambda n: columns(Text("> "), cells, n, (5, 5, 5)).plain  # noqa: E731
+
+    def rows(width: int) -> str:
+        return columns(Text("> "), cells, width, (5, 5, 5)).plain
+
     assert rows(40) == "> one  two  three"
     assert rows(16) == "> one  two"
     assert rows(4) == "> "

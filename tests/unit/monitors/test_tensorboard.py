@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from llamahome_core import MonitorContext
 from llamahome_core.monitoring import Monitors
 from llamahome_core.recipe import Selection
 from llamahome_monitors.config import TensorboardConfig
 from llamahome_monitors.plugin import llamahome_monitors
-
-tensorboard = pytest.importorskip("tensorboard")
-
-from tensorboard.backend.event_processing.event_accumulator import (  # noqa: E402
-    EventAccumulator,
-)
-
-from llamahome_monitors.tensorboard import TensorboardMonitor  # noqa: E402
+from llamahome_monitors.tensorboard import TensorboardMonitor
 
 
 def read(folder: Path) -> Any:
@@ -33,9 +27,7 @@ def points(accumulator: Any, tag: str) -> list[tuple[int, float]]:
 
 
 def write(directory: Path, events: list[dict[str, Any]], **settings: Any) -> None:
-    monitor = TensorboardMonitor(
-        TensorboardConfig(**settings), SimpleNamespace(directory=directory)
-    )
+    monitor = TensorboardMonitor(TensorboardConfig(**settings), MonitorContext(directory=directory))
     for event in events:
         monitor.handle(event)
     monitor.close()

@@ -93,7 +93,7 @@ def test_a_root_that_is_no_folder_and_an_unreadable_file_are_told_in_one_line(
 ):
     """Storage errors, not tracebacks."""
     store.root.write_text("a file")
-    with pytest.raises(StorageError, match="cannot write"):
+    with pytest.raises(StorageError, match="cannot make"):
         store.put("a", folder)
 
     def fails(_: Path) -> str:

@@ -1,0 +1,135 @@
+"""The form of a recipe and of the settings: every table, and the choice where nothing is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import attrs
+from attrs import field, frozen, validators
+
+from llamahome_core import config
+from llamahome_core.components import Kind
+from llamahome_core.config import Merged
+from llamahome_core.recipe import (
+    NAME,
+    Batch,
+    CatalogueEntry,
+    Checkpoint,
+    Evaluate,
+    Network,
+    PluginPolicy,
+    Publish,
+    Resources,
+    Sample,
+    Train,
+)
+
+DEFAULTS = {
+    Kind.OBJECTIVE: "sft",
+    Kind.ADAPTER: "full",
+    Kind.OPTIMIZER: "adamw",
+    Kind.SCHEDULE: "cosine",
+    Kind.TRAINER: "torch",
+    Kind.CACHE: "lru",
+    Kind.STORE: "local",
+}
+"""What a recipe that does not say gets."""
+
+# Lengths and step sizes are alternatives: the one that a stronger layer sets replaces the others.
+ALTERNATIVES = (
+    (("batch", "tokens"), ("batch", "rows")),
+    (("train", "epochs"), ("train", "steps"), ("train", "tokens")),
+)
+
+Table = dict[str, Any]
+
+
+@frozen(kw_only=True)
+class Root:
+    """The tables of a recipe and of the settings; component tables are open until their ``use``."""
+
+    schema: Literal[1] = 1
+    """Version of the recipe's form."""
+    resolved: bool = False
+    """The recipe holds every value: no settings and no environment are added to it."""
+    name: str | None = field(
+        default=None, validator=validators.optional(validators.matches_re(NAME))
+    )
+    """Name of the runs and of the published model; the file's name if not set."""
+    seed: int = field(default=0, validator=[validators.ge(0), validators.lt(2**63)])
+    """Seed of everything random."""
+    required: tuple[str, ...] = ()
+    """Distributions that must be installed, such as `llamahome-foo>=1.2`."""
+    model: Table = field(factory=dict)
+    """The model to start from: `from = "name:tag"`, `"hub:org/name@revision"`, a path."""
+    data: tuple[Table, ...] = ()
+    """Where the rows come from; several tables are read one after another."""
+    objective: Table = field(factory=dict)
+    """What is learned."""
+    adapter: Table = field(factory=dict)
+    """Which weights are trained."""
+    optimizer: Table = field(factory=dict)
+    """How gradients become updates."""
+    schedule: Table = field(factory=dict)
+    """The learning rate over time."""
+    trainer: Table = field(factory=dict)
+    """What executes a step."""
+    cache: Table = field(factory=dict)
+    """Where small results are kept for a while."""
+    store: Table = field(factory=dict)
+    """Where published versions are kept."""
+    monitor: tuple[Table, ...] = ()
+    """What shows or forwards the run's events, besides the console."""
+    batch: Batch = field(factory=Batch)
+    """How documents become optimizer steps."""
+    train: Train = field(factory=Train)
+    """How long and how precisely to train."""
+    evaluate: Evaluate = field(factory=Evaluate)
+    """When the held-out loss is measured."""
+    sample: Sample = field(factory=Sample)
+    """Prompts that the model answers during training."""
+    checkpoint: Checkpoint = field(factory=Checkpoint)
+    """When the state of training is saved."""
+    publish: Publish = field(factory=Publish)
+    """What becomes of the trained model."""
+    models: dict[str, CatalogueEntry] = field(factory=dict)
+    """Friendly names for models."""
+    plugins: PluginPolicy = field(factory=PluginPolicy)
+    """Which installed plugins may load."""
+    network: Network = field(factory=Network)
+    """Access to other machines."""
+    resources: Resources = field(factory=Resources)
+    """What of this machine a run may use."""
+
+
+def drop_alternatives(merged: Merged) -> None:
+    """Of settings that exclude each other, keep what the strongest layer sets."""
+    order = config.LAYERS.index
+    for group in ALTERNATIVES:
+        layers = {
+            path: order(merged.origins[path].layer)
+            for path in group
+            # null unsets: it is no choice of the other form
+            if table_of(merged.data, path[0]).get(path[-1]) is not None and path in merged.origins
+        }
+        for path, layer in layers.items():
+            if layer < max(layers.values()):
+                del merged.data[path[0]][path[-1]]
+                del merged.origins[path]
+
+
+def places(key: str) -> list[str]:
+    """Tables of the kernel that have a setting *key*, for a key that stands in the wrong one."""
+    tables = (Batch, Train, Evaluate, Sample, Checkpoint, Publish, Network, Resources)
+    return [
+        f"{table.__name__.lower()}.{key}"
+        for table in tables
+        if key in {a.name for a in attrs.fields(table)}
+    ]
+
+
+def table_of(data: Mapping[str, Any], key: str) -> Table:
+    """The table under *key*; an empty one if there is none."""
+    found = data.get(key)
+    return found if isinstance(found, dict) else {}

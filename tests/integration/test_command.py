@@ -1,0 +1,365 @@
+"""The command as its users meet it: real processes, real signals, real pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+COMMAND = [sys.executable, "-m", "llamahome_core"]
+RECIPE = """
+name = "bot"
+seed = 3
+[model]
+from = "./model"
+[[data]]
+use = "jsonl"
+path = "rows.jsonl"
+[batch]
+tokens = 512
+[train]
+steps = 40
+[optimizer]
+learning_rate = 1e-3
+"""
+
+
+@pytest.fixture(scope="module")
+def slow_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model's bigger sister: a step takes a moment in which a signal can come."""
+    import torch
+    from transformers import AutoConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("slow") / "model"
+    shutil.copytree(tiny_model, folder)
+    settings = AutoConfig.from_pretrained(str(folder))
+    settings.update(
+        {
+            "hidden_size": 384,
+            "intermediate_size": 768,
+            "num_hidden_layers": 6,
+            "head_dim": 96,
+        }
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        LlamaForCausalLM(settings).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(slow_model: Path, rows: Path, tmp_path: Path) -> Path:
+    """A workspace with a recipe, a model and rows."""
+    work = tmp_path / "work"
+    (work / ".config").mkdir(parents=True)
+    (work / ".config" / "llamahome.toml").write_text("")
+    (work / "recipe.toml").write_text(RECIPE)
+    (work / "model").symlink_to(slow_model)
+    (work / "rows.jsonl").write_bytes(rows.read_bytes() * 20)
+    return work
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's, without settings of LlamaHome and of the terminal."""
+    theirs = ("LLAMAHOME_", "NO_COLOR", "FORCE_COLOR")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(theirs)}
+    return kept | {"XDG_CONFIG_HOME": "/nonexistent", "OMP_NUM_THREADS": "1"} | more
+
+
+def llamahome(*words: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    more.setdefault("env", environment())
+    return subprocess.run(
+        [*COMMAND, *words], cwd=cwd, capture_output=True, text=True, check=False, **more
+    )
+
+
+class Started:
+    """A command that is going on, with the events of its run."""
+
+    def __init__(self, *words: str, cwd: Path) -> None:
+        self.runs = cwd / "runs"
+        self.process = subprocess.Popen(
+            [*COMMAND, *words],
+            cwd=cwd,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for(self, text: str, seconds: float = 120) -> None:
+        """Wait until the events hold *text*."""
+        deadline = time.monotonic() + seconds
+        while not any(text in path.read_text() for path in self.runs.glob("*/events.jsonl")):
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+    def end(self) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr."""
+        out, err = self.process.communicate(timeout=120)
+        return self.process.returncode, out, err
+
+
+# What is going on when the signal comes, the event that tells of it, and what makes it last.
+MOMENTS = {
+    "fetch": ('"phase": "fetch"', ()),
+    "prepare": ('"stage": "prepare", "status": "started"', ()),
+    "load": ('"phase": "load model"', ()),
+    "evaluate": ('"phase": "train"', ("evaluate.split=0.5",)),
+    "sample": ('"t": "eval"', ("evaluate.split=0.1", 'sample.prompts=["a","b","c"]')),
+    "train": ('"t": "train"', ()),
+    "publish": ('"stage": "publish", "status": "started"', ("train.steps=1",)),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_the_first_signal_stops_cleanly_whatever_is_going_on(moment: str, folder: Path) -> None:
+    """Exit 130 after a save, the command that goes on is printed, and it does go on."""
+    event, changes = MOMENTS[moment]
+    words = [word for change in changes for word in ("--set", change)]
+    started = Started("run", "recipe.toml", *words, cwd=folder)
+    started.wait_for(event)
+
+    started.process.send_signal(signal.SIGINT)
+    code, out, err = started.end()
+
+    assert (code, out) == (130, ""), err
+    assert "llamahome run --resume bot-1" in err
+    assert json.loads((folder / "runs/bot-1/status.json").read_bytes())["state"] == "stopped"
+    assert "Traceback" not in err
+
+
+def test_a_run_that_sigterm_stopped_goes_on_to_its_end(folder: Path) -> None:
+    started = Started("run", "recipe.toml", "--set", "train.steps=6", cwd=folder)
+    started.wait_for('"t": "train"')
+
+    started.process.terminate()
+    code, _, err = started.end()
+    done = llamahome("run", "--resume", cwd=folder)
+
+    assert code == 143, err
+    assert (done.returncode, done.stdout) == (0, "bot:v1\n"), done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_stops_at_once_and_leaves_nothing_half_written(
+    number: signal.Signals, folder: Path
+) -> None:
+    started = Started("run", "recipe.toml", "--set", "batch.tokens=8192", cwd=folder)
+    started.wait_for('"phase": "train"')
+    started.process.send_signal(number)
+    started.wait_for('"t": "stopping"')
+
+    asked = time.monotonic()
+    started.process.send_signal(number)
+    started.process.wait(timeout=30)
+    seconds = time.monotonic() - asked
+    code, _, _ = started.end()
+
+    assert code == -number
+    assert seconds < 1
+    listed = json.loads(llamahome("runs", "--json", cwd=folder).stdout)
+    assert [run["state"] for run in listed["runs"]] == ["lost"]
+    for checkpoint in (folder / "runs/bot-1").glob("checkpoints/step-*"):
+        assert (checkpoint / "MANIFEST.json").exists()
+
+
+def test_without_what_train_brings_the_pip_command_is_named_and_the_code_is_3(
+    folder: Path,
+) -> None:
+    """The recipe is right; this machine lacks packages. One wrong key more, and it is 2."""
+    hidden = "import sys; sys.modules.update(dict.fromkeys(['torch', 'transformers']))\n"
+    code = f"{hidden}from llamahome_core.cli import main; main(sys.argv[1:])"
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code, "run", "recipe.toml", *words],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    lacking, wrong = run(), run("--set", "train.stpes=3")
+
+    assert lacking.returncode == 3
+    assert "error[P204]" in lacking.stderr
+    assert "pip install 'llamahome[train]'" in lacking.stderr
+    assert wrong.returncode == 2
+    assert not (folder / "runs").exists()
+
+
+READERS = [
+    ["plan", "recipe.toml"],
+    ["check", "recipe.toml"],
+    ["check"],
+    ["runs"],
+    ["runs", "list"],
+    ["runs", "show", "@last"],
+    ["plugins"],
+    ["plugins", "list"],
+    ["plugins", "check", "caches"],
+    ["show"],
+    ["show", "train"],
+    ["show", "adapter"],
+    ["show", "adapter", "lora"],
+    ["config", "show"],
+    ["config", "show", "--all", "recipe.toml"],
+    ["doctor"],
+    ["explain"],
+    ["explain", "C101"],
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which a run of a few steps is finished."""
+    work = tmp_path_factory.mktemp("finished")
+    assert llamahome("init", cwd=work).returncode == 0
+    rows = [{"text": f"A short text about the number {n}."} for n in range(24)]
+    (work / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = RECIPE.replace("./model", str(tiny_model)).replace("steps = 40", "steps = 3")
+    (work / "recipe.toml").write_text(f'{text}[objective]\nuse = "pretrain"\n')
+    done = llamahome("run", "recipe.toml", cwd=work)
+    assert (done.returncode, done.stdout) == (0, "bot:v1\n"), done.stderr
+    return work
+
+
+@pytest.mark.parametrize("words", READERS, ids=" ".join)
+def test_every_command_that_reads_prints_one_json_document_with_its_schema(
+    words: list[str], finished: Path
+) -> None:
+    done = llamahome(*words, "--json", cwd=finished)
+
+    document = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert document["schema"].startswith("llamahome.")
+    assert document["schema"].endswith("/1")
+
+
+def test_run_with_json_prints_the_events_as_lines_and_nothing_else(finished: Path) -> None:
+    done = llamahome("run", "recipe.toml", "--set", "train.steps=1", "--json", cwd=finished)
+
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {event["schema"] for event in events} == {"llamahome.event/1"}
+    assert (events[0]["t"], events[-1]["t"], events[-1]["status"]) == ("run", "end", "finished")
+
+
+def test_generate_answers_from_the_published_version(finished: Path) -> None:
+    words = ["generate", "bot:latest", "--prompt", "Hello", "--max-tokens", "4", "--json"]
+
+    done = llamahome(*words, cwd=finished)
+
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert (answer["schema"], answer["tokens"] <= 4) == ("llamahome.generate/1", True)
+    wrong = llamahome("generate", "bto:latest", "--prompt", "Hello", cwd=finished)
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert "error[M301]" in wrong.stderr
+
+
+def test_the_workspace_is_found_from_the_folders_in_it(finished: Path) -> None:
+    below = finished / "data" / "training"
+
+    done = llamahome("runs", "list", cwd=below)
+
+    assert done.stdout.splitlines()[1].startswith("bot-1")
+
+
+def test_a_reader_that_goes_away_is_no_failure(finished: Path) -> None:
+    """`llamahome … | head -1` under `set -o pipefail`."""
+    command = " ".join(COMMAND)
+    for words in ("explain", "schema", "config show --all", "--help"):
+        done = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {command} {words} | head -1"],
+            cwd=finished,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_behind_stdout_is_told(finished: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "explain"],
+            cwd=finished,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert "error[S702]: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_workspace_that_cannot_be_written_is_told_before_anything_is_loaded(
+    finished: Path, tmp_path: Path
+) -> None:
+    """Below a file nothing can be made, whoever asks."""
+    (tmp_path / "file").write_text("")
+    recipe = str(finished / "recipe.toml")
+
+    done = llamahome(
+        "run", recipe, cwd=tmp_path, env=environment(LLAMAHOME_HOME=str(tmp_path / "file/home"))
+    )
+
+    assert done.returncode == 1
+    assert "error[S702]: " in done.stderr
+    assert str(tmp_path / "file") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_home_the_workspace_must_be_named(tmp_path: Path) -> None:
+    """A container with an unknown user: no HOME, and no entry that tells one."""
+    code = (
+        "import pwd, sys\n"
+        "def nobody(_): raise KeyError('unknown user')\n"
+        "pwd.getpwuid = nobody\n"
+        "from llamahome_core.cli import main; main(sys.argv[1:])\n"
+    )
+    env = {k: v for k, v in environment().items() if k not in {"HOME", "XDG_CONFIG_HOME"}}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, "runs", "list"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "error[W801]" in done.stderr
+    assert "LLAMAHOME_HOME" in done.stderr
+
+
+def test_colour_is_for_terminals_and_for_who_asks(tmp_path: Path) -> None:
+    plain = llamahome("show", "optimizer", "adma", cwd=tmp_path)
+    asked = llamahome("--color", "always", "show", "optimizer", "adma", cwd=tmp_path)
+    forced = llamahome("explain", "Z", cwd=tmp_path, env=environment(FORCE_COLOR="1"))
+    denied = llamahome(
+        "--color", "never", "explain", "Z", cwd=tmp_path, env=environment(FORCE_COLOR="1")
+    )
+
+    assert "\x1b" not in plain.stderr + denied.stderr
+    assert "\x1b[31m" in asked.stderr
+    assert "\x1b[31m" in forced.stderr
