@@ -55,7 +55,8 @@ def conversations(wheel: Path, count: int, seed: int) -> list[dict[str, list[Tur
     """
     generator = random.Random(seed)  # noqa: S311  # the same rows each time
     source = list(exchanges(wheel))
-    rows, at = [], generator.randrange(len(source))
+    rows: list[dict[str, list[Turn]]] = []
+    at = generator.randrange(len(source))
     while len(rows) < count:
         wanted = SHORTEST * (LONGEST / SHORTEST) ** generator.random()
         turns: list[Turn] = []

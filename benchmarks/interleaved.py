@@ -16,8 +16,6 @@ from typing import Any
 
 import torch
 from attrs import define, field, frozen
-from llamahome_training import model
-from llamahome_training.attention import Documents
 from torch.nn import functional
 
 from llamahome_core import (
@@ -31,6 +29,8 @@ from llamahome_core import (
     Workspace,
     hookimpl,
 )
+from llamahome_training import model
+from llamahome_training.attention import Documents
 
 
 @frozen(kw_only=True)
@@ -82,8 +82,9 @@ class Bare:
 
     def __attrs_post_init__(self) -> None:
         self.module.train()
-        self.optimizer = torch.optim.AdamW(self._trained(), lr=self.learning_rate, fused=True,
-                                           weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(
+            self._trained(), lr=self.learning_rate, fused=True, weight_decay=0.0
+        )
 
     def _trained(self) -> list[torch.nn.Parameter]:
         return [p for p in self.module.parameters() if p.requires_grad]
@@ -161,6 +162,7 @@ class Turns:
         self.bare.run(steps)
         self.bare_seconds.append(Seconds.now().since(started))
 
+
 @frozen
 class TakingTurns:
     """The prepared data, whose training steps are *turns*."""
@@ -181,9 +183,7 @@ def take_turns(context: Context) -> None:
     recipe, data = context.recipe, context.get(PreparedData)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        module = context.build("adapter").apply(
-            model.load(context.get(ModelFolder), recipe.train)
-        )
+        module = context.build("adapter").apply(model.load(context.get(ModelFolder), recipe.train))
     bare = Bare(module, context.build("optimizer").learning_rate, recipe.train.clip)
     turns = Turns(data.training(seed=recipe.seed), bare, context.get(Pace))
     context.put(Turns, turns)
@@ -246,7 +246,7 @@ class Comparison:
     def step_seconds(self, side: str, clock: str = "wall") -> float:
         """Median seconds of a step of ``kernel`` or ``bare``."""
         blocks = [getattr(seconds, clock) for seconds in getattr(self, side)]
-        return statistics.median(blocks) / self.pace.block
+        return float(statistics.median(blocks)) / self.pace.block
 
     @property
     def difference(self) -> float:
@@ -268,7 +268,8 @@ def compare(recipe: dict[str, Any], folder: Path, pace: Pace) -> Comparison:
     if outcome.error is not None:
         raise outcome.error
     turns = alternation.turns
-    assert turns is not None, "the stage ran"
+    if turns is None:
+        raise RuntimeError("the stage that takes turns was not run")
     (run,) = (path for path in workspace.runs.iterdir() if path.is_dir())
     events = live_events(run / "events.jsonl")
     losses = [event["loss"] for event in events if event["t"] == "train"]

@@ -130,19 +130,26 @@ def measure(model: Path, wheel: Path, folder: Path, *, short: bool = False) -> s
         found = compare(recipe(case, place, model, wheel), place / "home", pace)
         lines.append(line(case, found))
         print("  ".join(lines[-1]), flush=True)
-    head = ["model", "bare step", "steps", "ratio, wall", "ratio, processor", "losses differ", "met"]
-    return "\n\n".join(
-        [
-            "## What the kernel costs",
-            "A step of a run through the kernel (the loop, its events, data from disk; no monitors) over "
-            "a step of the same loop with nothing around it, its data in memory. Both have the same "
-            "weights and train on the same documents, one step each in turns, in one process; each "
-            "ratio is of two steps on the same documents. Medians, with quartiles in "
-            f"brackets; {torch.get_num_threads()} threads. The target is {TARGET}, by time on the "
-            "processor, which other programs disturb least; the tiny model is there to show the "
-            "cost itself, since its step takes milliseconds.",
-            table(head, lines),
-        ]
+    head = [
+        "model",
+        "bare step",
+        "steps",
+        "ratio, wall",
+        "ratio, processor",
+        "losses differ",
+        "met",
+    ]
+    return "\n\n".join(["## What the kernel costs", _explanation(), table(head, lines)])
+
+
+def _explanation() -> str:
+    return (
+        "A step of a run through the kernel (the loop, its events, data from disk; no monitors) "
+        "over a step of the same loop with nothing around it, its data in memory. Both have the "
+        "same weights; they take turns, step by step, in one process, on the same documents. "
+        f"Medians, with quartiles in brackets; {torch.get_num_threads()} threads. The target is "
+        f"{TARGET}, by time on the processor, which other programs disturb least. The tiny model "
+        "shows the cost itself: its step takes milliseconds."
     )
 
 

@@ -97,12 +97,14 @@ class Contest:
             for name, command in sides if number % 2 == 0 else reversed(sides):
                 result = _child(command)
                 self.results.setdefault(name, []).append(result)
-                print(f"{name}: {result['seconds']:.1f} s, {result['peak'] / 1e9:.2f} GB", flush=True)
+                print(
+                    f"{name}: {result['seconds']:.1f} s, {result['peak'] / 1e9:.2f} GB", flush=True
+                )
 
     def difference(self) -> float:
         """Largest relative difference between LlamaHome's and the padded loop's loss of a step."""
         left, right = (self.results[name][0]["losses"] for name in ("LlamaHome", "padded loop"))
-        return max(abs(a - b) / abs(b) for a, b in zip(left, right, strict=True))
+        return float(max(abs(a - b) / abs(b) for a, b in zip(left, right, strict=True)))
 
     def lines(self) -> list[list[str]]:
         """The lines of the table."""
@@ -110,7 +112,7 @@ class Contest:
         found = []
         for name, results in self.results.items():
             seconds, peak = _median(results, "seconds"), _median(results, "peak")
-            steady = spread([s for r in results for s in r["step_seconds"][1:]], ".2f")
+            steady = spread([s for result in results for s in result["step_seconds"]], ".2f")
             found.append(
                 [
                     name,
@@ -141,25 +143,32 @@ def _child(command: list[str]) -> Result:
 
 
 def _median(results: list[Result], key: str) -> float:
-    return statistics.median(result[key] for result in results)
+    return float(statistics.median(result[key] for result in results))
 
 
 def measure(contest: Contest) -> str:
     """Carry out *contest* and return the chapter of the report."""
     contest.prepare()
     contest.run()
-    tokens, places = contest.padding()
-    difference = contest.difference()
     head = ["", "training", "a step, s", "peak memory", "time over ours", "our memory over its"]
-    return "\n\n".join(
-        [
-            "## Against a padded loop",
-            f"SmolLM2-135M, all weights, fp32, AdamW at {RATE}, {contest.steps} steps of {ROWS} rows from 48 "
-            f"conversations of widely different length ({tokens:,} tokens; padded, {places:,}). Each side in "
-            f"a process of its own, {contest.rounds} rounds in turns, medians; time is that of training, "
-            "without imports and loading; memory is the most that the process ever had.",
-            table(head, contest.lines()),
-            f"Losses of LlamaHome and of the padded loop: the largest relative difference of a step is "
-            f"{difference:.1e} ({'within' if difference <= TOLERANCE else '**not within**'} {TOLERANCE}).",
-        ]
+    chapter = ["## Against a padded loop", _explanation(contest), table(head, contest.lines())]
+    return "\n\n".join([*chapter, _verdict(contest.difference())])
+
+
+def _explanation(contest: Contest) -> str:
+    tokens, places = contest.padding()
+    return (
+        f"SmolLM2-135M, all weights, fp32, AdamW at {RATE}, {contest.steps} steps of {ROWS} rows "
+        f"from 48 conversations of widely different length: {tokens:,} tokens, {places:,} when "
+        f"padded. Each side in a process of its own, in turns, {contest.rounds} rounds; medians, "
+        "of the seconds of a step with quartiles. Time is that of training, without imports and "
+        "loading; memory is the most that the process ever had."
+    )
+
+
+def _verdict(difference: float) -> str:
+    met = "within" if difference <= TOLERANCE else "**not within**"
+    return (
+        "Loss of LlamaHome and of the padded loop: the largest relative difference of a step is "
+        f"{difference:.1e}, {met} {TOLERANCE}."
     )

@@ -44,7 +44,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def spread(values: Sequence[float], form: str = ".3f") -> str:
     """The median and, in brackets, the quartiles."""
-    low, middle, high = (
-        statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-    )
+    if len(values) == 1:
+        return f"{values[0]:{form}}"
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return f"{middle:{form}} ({low:{form}} to {high:{form}})"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llamahome_core.discovery import Plugin, Policy, discover, from_object
-from llamahome_core.errors import RunError, UnknownNameError, suggest
+from llamahome_core.errors import PluginError, RunError, UnknownNameError, suggest
 from llamahome_core.plugins import Plugins
 from llamahome_core.policy import settings_policy
 from llamahome_core.registry import Catalog
@@ -101,6 +101,7 @@ class Kernel:
 
         Raises:
             UnknownNameError: There is neither.
+            PluginError: The package that should hold the recipe cannot be imported.
         """
         path = Path(name)
         with contextlib.suppress(RuntimeError):  # there is no such user: then it is a strange name
@@ -117,8 +118,13 @@ class Kernel:
             )
         from importlib.resources import files
 
-        record = packaged[str(name)][1]
-        return Path(str(files(record.package) / record.file))
+        plugin, record = packaged[str(name)]
+        try:
+            return Path(str(files(record.package) / record.file))
+        except ImportError as error:
+            raise PluginError(
+                f"recipe {str(name)!r} of plugin {plugin.name!r} cannot be found: {error}"
+            ) from error
 
     def plan(
         self,

@@ -90,6 +90,8 @@ class Resolver:
     def model(self, table: Table) -> str | None:
         """The model's name, made absolute if it is a path."""
         name = table.get("from")
+        if not isinstance(self.merged.data.get("model", {}), dict):
+            return None  # the root has said that it is no table
         if name is None:
             self._missing_model(table)
         elif not isinstance(name, str) or not name:

@@ -9,6 +9,7 @@ import argparse
 import json
 import resource
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,12 @@ def documents(step: StepData) -> list[dict[str, list[Any]]]:
     found = []
     for micro in step.micro_batches:
         labels = [-100] * micro.num_tokens
-        for predictor, target in zip(micro.predictors.tolist(), micro.targets.tolist(), strict=True):
+        for predictor, target in zip(
+            micro.predictors.tolist(), micro.targets.tolist(), strict=True
+        ):
             labels[predictor + 1] = target
         ids, edges = micro.ids.tolist(), micro.boundaries.tolist()
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             found.append({"ids": ids[start:end], "labels": labels[start:end]})
     return found
 

@@ -16,7 +16,7 @@ Row = dict[str, list[int]]
 
 
 def pad(rows: list[Row]) -> dict[str, torch.Tensor]:
-    """Rows side by side, padded on the right: ids, attention mask and labels ``[rows, longest]``."""
+    """Rows padded on the right: ids, attention mask and labels ``[rows, longest]``."""
     longest = max(len(row["ids"]) for row in rows)
     ids = torch.zeros(len(rows), longest, dtype=torch.int64)
     mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)

@@ -7,6 +7,7 @@ import json
 import resource
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,13 @@ def run(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
             "completion_mask": [[int(label >= 0) for label in row["labels"]] for row in rows],
         }
     )
+    longest, size = 512, len(steps[0])
+    if arguments.packing:
+        # Rows of 512 tokens, as many as hold what a step of the others holds.
+        size = max(1, round(sum(len(row["ids"]) for row in rows) / len(steps) / longest))
     settings = SFTConfig(
         output_dir=folder,
-        per_device_train_batch_size=len(steps[0]),
+        per_device_train_batch_size=size,
         num_train_epochs=1,
         learning_rate=arguments.rate,
         lr_scheduler_type="constant",
@@ -64,7 +69,7 @@ def run(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
         max_grad_norm=arguments.clip,
         train_sampling_strategy="sequential",
         packing=arguments.packing,
-        max_length=512,
+        max_length=longest,
         completion_only_loss=True,
         logging_steps=1,
         save_strategy="no",
@@ -85,7 +90,7 @@ def run(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
     marks = clock.marks
     return {
         "losses": [log["loss"] for log in trainer.state.log_history if "loss" in log],
-        "step_seconds": [end - start for start, end in zip(marks, marks[1:], strict=False)],
+        "step_seconds": [end - start for start, end in pairwise(marks)],
         "seconds": marks[-1] - marks[0],
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }

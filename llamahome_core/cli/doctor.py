@@ -14,6 +14,7 @@ import click
 from llamahome_core.cli.help import Command, as_json
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import print_json
+from llamahome_core.cli.plugins import offers_of
 from llamahome_core.config import ConfigError
 from llamahome_core.errors import LlamaHomeError
 from llamahome_core.kernel import Kernel
@@ -102,8 +103,11 @@ def _workspace(root: Path) -> Iterator[Finding]:
 
 
 def _plugins(kernel: Kernel) -> Iterator[Finding]:
+    offers = list(offers_of(kernel))  # some break only when they are asked
     broken = kernel.plugins.broken
     yield "plugins", "ok", f"{len(kernel.plugins.active)} active"
+    if missing := sum(bool(offer.missing) for offer in offers):
+        yield "plugins", "info", f"{missing} components unavailable here; llamahome plugins"
     for plugin in broken:
         text = f"{plugin.name} is broken: {plugin.error}; llamahome plugins check {plugin.name}"
         yield "plugins", "problem", text

@@ -104,4 +104,3 @@ def _keep(text: str) -> str | None:
     except OSError:
         return None
     return file.name
-

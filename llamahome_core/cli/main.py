@@ -213,9 +213,20 @@ def llamahome(  # noqa: PLR0913  # one for each option
     state.asked = Policy.parse(words, strict=strict)
 
 
-def main(args: list[str] | None = None, prog_name: str = "llamahome") -> None:
-    """Run the command; every foreseen error becomes a message and an exit code."""
-    state = State()
+def main(
+    args: list[str] | None = None, prog_name: str = "llamahome", state: State | None = None
+) -> None:
+    """Run the command; every foreseen error becomes a message and an exit code.
+
+    Args:
+        args: The words after ``llamahome``; those of the process if not given.
+        prog_name: What the help calls the command.
+        state: How to make the kernel, for a program that has one.
+
+    Raises:
+        SystemExit: Always, with the exit code.
+    """
+    state = state or State()
     try:
         code = llamahome.main(args=args, prog_name=prog_name, standalone_mode=False, obj=state)
     except SystemExit:

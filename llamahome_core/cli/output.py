@@ -27,7 +27,8 @@ def use_color(mode: str, stream: Any = None) -> bool:
 def say(text: str = "") -> None:
     """A line for people, to stderr; whether anybody reads it changes nothing."""
     try:
-        click.echo(text, err=True)
+        # Colour was decided before: click would take it off again where stderr is no terminal.
+        click.echo(text, err=True, color=True)
     except OSError:
         forget(sys.stderr)
 

@@ -64,7 +64,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
 def list_plugins(state: State, as_json: bool) -> None:
     """List installed plugins with what became of each, and what is unavailable and why."""
     kernel = state.kernel
-    offers = list(_offers(kernel))
+    offers = list(offers_of(kernel))
     found = sorted(kernel.plugins.all, key=lambda p: p.name)
     if as_json:
         print_json("plugins", plugins=[_record(plugin, offers) for plugin in found])
@@ -92,7 +92,7 @@ def _about(plugin: Plugin, offers: list[Offer]) -> str:
     return "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds.items())
 
 
-def _offers(kernel: Kernel) -> Iterator[Offer]:
+def offers_of(kernel: Kernel) -> Iterator[Offer]:
     """All that is declared; asking for all of it also finds plugins that break late."""
     catalog = kernel.catalog
     for kind in Kind:
@@ -164,7 +164,7 @@ def check_plugin(ctx: click.Context, name: str, as_json: bool) -> None:
     Imports heavy packages such as torch. The exit code is 1 if something is wrong.
     """
     kernel = ctx.ensure_object(State).kernel
-    offers = list(_offers(kernel))
+    offers = list(offers_of(kernel))
     found = [p for p in kernel.plugins.all if p.name == name]
     if not found:
         close = suggest(name, [p.name for p in kernel.plugins.all])

@@ -26,10 +26,11 @@ def read(path: pathlib.Path | str, layer: str) -> Document:
     path = pathlib.Path(path)
     format_name = _FORMATS.get(path.suffix.lower())
     if format_name is None:
-        message = f"the format of {display(path)} is not known"
         if path.is_dir():
             message = f"{display(path)} is a folder, not a file"
-        raise _unreadable(path, layer, message, "name a file that ends in .toml, .yaml or .json")
+            raise _unreadable(path, layer, message, "name a file in it")
+        message = f"the format of {display(path)} is not known"
+        raise _unreadable(path, layer, message, "name it .toml, .yaml or .json")
     text = _read_text(path, layer)
     module = importlib.import_module(f"llamahome_core.config.{format_name}")
     document: Document = getattr(module, f"parse_{format_name}")(

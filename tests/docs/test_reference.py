@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import llamahome_core
-from llamahome_core import Kernel, NoSettings, Stop, Workspace, hookspecs, read_events
-from llamahome_core.discovery import Policy
+from llamahome_core import Kernel, NoSettings, Workspace, hookimpl, hookspecs, read_events
+from llamahome_core.discovery import Policy, from_object
 
 HOOKS = [name for name in vars(hookspecs) if name.startswith("llamahome_")]
 
@@ -31,7 +31,7 @@ def test_a_page_that_is_changed_by_hand_is_noticed(root, tmp_path):
     """The check of the test above can fail: a copy with one changed word does."""
     script = (root / ".ci" / "generate_docs.py").read_text(encoding="utf-8")
     (tmp_path / ".ci").mkdir()
-    for name in ("generate_docs.py", "docstrings.py"):
+    for name in ("generate_docs.py", "as_markdown.py"):
         (tmp_path / ".ci" / name).write_text((root / ".ci" / name).read_text(encoding="utf-8"))
     pages = tmp_path / "docs" / "reference"
     pages.mkdir(parents=True)
@@ -105,6 +105,18 @@ def documented_events(root) -> dict[str, set[str]]:
     return {"": fields[0]} | dict(zip(parts[1::2], fields[2::2], strict=True))
 
 
+class StopAtOnce:
+    """Asks the first run that it sees to stop, as a signal would."""
+
+    asked = False
+
+    @hookimpl
+    def llamahome_run_started(self, run: Any) -> None:
+        if not self.asked:
+            self.asked = True
+            run.context.stop.request()
+
+
 DIVERGING = {"optimizer": {"learning_rate": 1e38}, "train": {"steps": 20, "clip": 0}}
 
 
@@ -112,9 +124,9 @@ def test_every_event_of_runs_is_documented_with_every_field(kernel, recipe, docu
     """Of runs that are finished, stopped, resumed and failed; and no field is made up."""
     recipe |= {"evaluate": {"split": 0.2, "every": 3}, "checkpoint": {"every": 2}}
     recipe |= {"sample": {"prompts": ["Hello"], "max_tokens": 2}}
-    stop = Stop()
-    stop.request()
-    runs = [kernel.run(recipe), kernel.run(recipe, stop=stop), kernel.resume("@last")]
+    runs = [kernel.run(recipe)]
+    kernel.plugins.add(from_object(StopAtOnce()))
+    runs += [kernel.run(recipe), kernel.resume("@last")]
     runs += [kernel.run(recipe | more) for more in ({"publish": {"enabled": False}}, DIVERGING)]
     assert [run.status for run in runs] == ["finished", "stopped", "finished", "finished", "failed"]
     seen: dict[str, set[str]] = {}

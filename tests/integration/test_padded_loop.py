@@ -15,9 +15,7 @@ STEPS = 24
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
-def test_losses_equal_those_of_a_padded_loop_at_every_step(
-    kernel, recipe, tiny_model, accumulate
-):
+def test_losses_equal_those_of_a_padded_loop_at_every_step(kernel, recipe, tiny_model, accumulate):
     """Padding, an attention mask, labels of -100, transformers' own loss: within 1e-4, relative."""
     from transformers import AutoModelForCausalLM
 
@@ -38,5 +36,5 @@ def test_losses_equal_those_of_a_padded_loop_at_every_step(
     (run,) = (path for path in kernel.workspace.runs.iterdir() if path.is_dir())
     events = [event for _, event in read_events(run / "events.jsonl") if event["t"] == "train"]
     assert outcome.error is None
-    assert expected[-1] < 0.8 * expected[0], "it learns, so that equal curves say something"
+    assert expected[-1] < 0.9 * expected[0], "it learns, so that equal curves say something"
     assert [event["loss"] for event in events] == pytest.approx(expected, rel=1e-4)

@@ -72,9 +72,9 @@ def test_the_corpus_has_a_hundred_recipes_and_thirty_of_each_format() -> None:
 
 
 WRONG_BYTES = {
-    "utf-16.toml": ('seed = 1\n'.encode("utf-16"), "C109", "UTF-8"),
+    "utf-16.toml": ("seed = 1\n".encode("utf-16"), "C109", "UTF-8"),
     "latin.yaml": ("name: caf\xe9\n".encode("latin-1"), "C109", "UTF-8"),
-    "nul.json": (b'{"seed": \x00}', "C109", "NUL"),
+    "nul.json": (b'{"seed": \x00}', "C109", "byte 0x00 at offset 9"),
     "empty.json": (b"", "C107", "{"),
     "recipe.txt": (b"seed = 1\n", "C109", ".toml, .yaml or .json"),
 }
@@ -100,6 +100,7 @@ SETTINGS = [
     (MARKER, "[train]\n⟦stpes = 3\n", "C101", "did you mean `steps`?"),
     (MARKER, "seed = ⟦'7'\n", "C102", "remove the quotes: seed = 7"),
     (MARKER, "[network]\noffline = ⟦1\n", "C102", "true or false"),
+    (MARKER, "[plugins]\n⟦blocked = ['x']\n", "C101", "did you mean `block`?"),
     (MARKER, "seed = ⟦\n", "C107", "a value is missing"),
     (MARKER, "[optimizer]\nuse = ⟦'adma'\n", "C106", "did you mean 'adamw'?"),
     (MARKER, "[⟦tarin]\n", "C101", "did you mean `train`"),
@@ -128,12 +129,12 @@ def test_each_wrong_setting_of_the_workspace_is_refused_at_its_line(
     path.write_text(marked.replace("⟦", ""), encoding="utf-8")
     (tmp_path / "recipe.toml").write_text(BASES["toml"], encoding="utf-8")
     before = everything(tmp_path)
-    kernel = Kernel(
-        workspace=workspace, environ={"LLAMAHOME_ENV": "dev"}, user_file=tmp_path / "none.toml"
-    )
+    environ = {"LLAMAHOME_ENV": "dev"} if path.stem == "dev" else {}
 
     with pytest.raises(ConfigError) as caught:
-        kernel.plan(tmp_path / "recipe.toml")
+        Kernel(workspace=workspace, environ=environ, user_file=tmp_path / "none.toml").plan(
+            tmp_path / "recipe.toml"
+        )
 
     problem = problem_of(caught.value)
     lead = marked[: marked.index("⟦")]

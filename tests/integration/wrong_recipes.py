@@ -72,7 +72,6 @@ TOML = _toml(
     ("§[publish]\n⟦tag = 'x'\n", "C101", "did you mean `tags`?"),
     ("§[network]\n⟦ofline = true\n", "C101", "did you mean `offline`?"),
     ("§[resources]\n⟦thread = 2\n", "C101", "did you mean `threads`?"),
-    ("§[plugins]\n⟦blocked = ['x']\n", "C101", "did you mean `block`?"),
     ("§[⟦optimiser]\nuse = 'adamw'\n", "C101", "did you mean `optimizer`?"),
     ("§[optimizer]\n⟦lr = 1e-4\n", "C101", "did you mean `learning_rate`?"),
     ("§[optimizer]\nuse = 'adamw'\n⟦beta = 0.9\n", "C101", "or `beta1`?"),
@@ -86,7 +85,11 @@ TOML = _toml(
     ("§[store]\n⟦rot = '/x'\n", "C101", "did you mean `root`?"),
     ("§[[monitor]]\nuse = 'tensorboard'\n⟦dir = 'x'\n", "C101", "unknown key `dir`"),
     ("§[[data]]\nuse = 'jsonl'\npath = 'a'\n⟦formt = 'text'\n", "C101", "did you mean `format`?"),
-    ("[model]\nfrom = 'm'\n⟦rev = 'x'\n[[data]]\nuse = 'jsonl'\npath = 'a'\n", "C101", "only `from`"),
+    (
+        "[model]\nfrom = 'm'\n⟦rev = 'x'\n[[data]]\nuse = 'jsonl'\npath = 'a'\n",
+        "C101",
+        "only `from`",
+    ),
     ("§[model.hub]\n⟦endpont = 'https://h'\n", "C101", "did you mean `endpoint`?"),
     # Components that are not there.
     ("§[optimizer]\nuse = ⟦'adam'\n", "C106", "did you mean 'adamw'?"),

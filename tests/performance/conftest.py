@@ -1,4 +1,4 @@
-"""Budgets that gate every change: small, seeded, and measured so that a busy machine is no alarm."""
+"""Budgets that gate every change: small, seeded; a busy machine raises no alarm."""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from llamahome_data.arrays import Documents, DocumentWriter
-from llamahome_data.steps import TrainingSteps
 
 from llamahome_core import Batch
 from llamahome_core.events import EventLog
+from llamahome_data.arrays import Documents, DocumentWriter
+from llamahome_data.steps import TrainingSteps
 
 ATTEMPTS = 5
 

@@ -34,11 +34,13 @@ def seed() -> int:
 
 @pytest.fixture(scope="session")
 def record() -> Iterator[Record]:
-    """Takes what a trial found: claim, seed, trials, failures, remarks. The end writes the table."""
+    """Takes claim, seed, trials, failures and remarks; the end writes them to the table."""
     lines: list[str] = []
 
     def take(claim: str, seed: int, trials: int, failures: int, remarks: str) -> None:
-        bound = f"under {300 / trials:.2g} %" if not failures else f"{100 * failures / trials:.2g} %"
+        bound = (
+            f"under {300 / trials:.2g} %" if not failures else f"{100 * failures / trials:.2g} %"
+        )
         lines.append(f"| {claim} | {seed} | {trials} | {failures} | {bound} | {remarks} |")
 
     yield take
@@ -48,21 +50,21 @@ def record() -> Iterator[Record]:
 
 def _write(lines: list[str]) -> None:
     packages = ", ".join(f"{name} {version(name)}" for name in ("llamahome", "torch", "peft"))
-    head = [
-        "# Trials",
-        "",
-        "Written by `tox run -e stress`. `LLAMAHOME_TEST_SEED` repeats the choices of a seed; what is "
-        "random besides is the machine's own timing.",
-        "",
-        f"{datetime.now(UTC):%Y-%m-%d}; {os.cpu_count()} processors; {platform.platform()}, "
-        f"Python {platform.python_version()}; {packages}.",
-        "",
-        "No failure in n trials bounds the rate of failure by 3/n, with 95 % confidence. A kill of a "
-        "process never finds a missing sync: the page cache survives it.",
-        "",
-        "| claim | seed | trials | failures | rate of failure | remarks |",
-        "|---|---:|---:|---:|---:|---|",
-    ]
+    text = f"""\
+# Trials
+
+Written by `tox run -e stress`. `LLAMAHOME_TEST_SEED` repeats the choices of a seed; what is random
+besides is the machine's own timing.
+
+{datetime.now(UTC):%Y-%m-%d}; {os.cpu_count()} processors; {platform.platform()},
+Python {platform.python_version()}; {packages}.
+
+No failure in n trials bounds the rate of failure by 3/n, with 95 % confidence. A kill of a process
+never finds a missing sync: the page cache survives it.
+
+| claim | seed | trials | failures | rate of failure | remarks |
+|---|---:|---:|---:|---:|---|
+"""
     target = ROOT / "docs" / "results" / "stress.md"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("\n".join([*head, *lines, ""]), encoding="utf-8")
+    target.write_text(text + "\n".join([*lines, ""]), encoding="utf-8")

@@ -174,6 +174,12 @@ def prepare() -> None:
         importlib.import_module(name)
 
 
+def say(found: dict[str, Any]) -> None:
+    """Print *found* as a line of JSON."""
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Run the trials."""
     model, rows, folder = map(Path, sys.argv[1:4])
@@ -191,11 +197,16 @@ def main() -> None:
         weights, count = result(place)
         good = same(weights, expected)
         equal, versions, total = equal + good, versions + (count > 1), total + places
-        print(json.dumps({"trial": number, "kills": places, "equal": good, "versions": count}))
+        say({"trial": number, "kills": places, "equal": good, "versions": count})
         files.discard(place)
-    summary = {"seed": seed, "trials": trials, "equal": equal, "published_twice": versions}
+    summary: dict[str, Any] = {
+        "seed": seed,
+        "trials": trials,
+        "equal": equal,
+        "published_twice": versions,
+    }
     summary |= {"kills": total.total(), "places": total, "run_seconds": round(length, 3)}
-    print(json.dumps(summary | {"seconds": round(time.monotonic() - started, 1)}), flush=True)
+    say(summary | {"seconds": round(time.monotonic() - started, 1)})
 
 
 if __name__ == "__main__":

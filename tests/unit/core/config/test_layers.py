@@ -62,7 +62,7 @@ def test_a_value_knows_its_place_and_what_it_hides_strongest_first():
 
     assert merged.data == {"train": {"steps": 6}}
     assert origin(merged, "train", "steps") == (
-        "--set train.steps=6 (over runtime runtime parameters, recipe smol.toml:1:15, "
+        "--set train.steps=6 (over runtime parameters, recipe smol.toml:1:15, "
         "environment variable LLAMAHOME_TRAIN__STEPS, project project.toml:2:9, user user.toml:2:9)"
     )
 

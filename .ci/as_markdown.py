@@ -1,4 +1,4 @@
-"""Turns Google-style docstrings into Markdown, for the reference pages."""
+"""Turns docstrings (Google style) and settings into Markdown, for the reference pages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
+from typing import Any
+
+from llamahome_core.config import Setting
 
 SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises")
 
@@ -52,3 +55,34 @@ def _entries(text: str) -> str:
     joined = re.sub(r"\n\s+", " ", text)
     named = re.sub(r"^(\*{0,2}\w+): ", r"- `\1`: ", joined, flags=re.MULTILINE)
     return inline(re.sub(r"^(?!- )(?=\S)", "- ", named, flags=re.MULTILINE))
+
+
+def settings_table(settings: list[Setting]) -> str:
+    """The settings of a table as a Markdown table."""
+    if not settings:
+        return "It has no settings.\n"
+    rows = ["| setting | value | default | meaning |", "|---|---|---|---|"]
+    rows += [f"| `{s.name}` | {_value(s)} | {_default(s)} | {cell(s.help)} |" for s in settings]
+    return "\n".join(rows) + "\n"
+
+
+def cell(text: str) -> str:
+    """*text* on one line, for a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _value(setting: Setting) -> str:
+    limits = f"; {setting.constraint}" if setting.constraint else ""
+    return cell(f"{setting.type}{limits}")
+
+
+def _default(setting: Setting) -> str:
+    if setting.required:
+        return "required"
+    return "" if setting.default is None else f"`{_toml(setting.default)}`"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)

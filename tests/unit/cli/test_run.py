@@ -1,0 +1,127 @@
+"""`llamahome run` in this process: its result, its exit codes, what signals do."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import tempfile
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from llamahome_core import (
+    DataError,
+    Interrupted,
+    Kernel,
+    OfflineError,
+    Outcome,
+    Stop,
+    UnsafeModelError,
+)
+from llamahome_core.discovery import Policy
+
+CACHES = (
+    "DO_NOT_TRACK",
+    "HF_HOME",
+    "HF_HUB_DISABLE_TELEMETRY",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "TORCH_EXTENSIONS_DIR",
+    "TORCH_HOME",
+    "TRITON_CACHE_DIR",
+)
+
+
+@pytest.fixture
+def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What `run` changes in its own process: variables, signals, the log."""
+    for name in CACHES:
+        monkeypatch.setenv(name, "")
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    log = logging.getLogger("llamahome")
+    handlers, level = log.handlers[:], log.level
+    yield
+    log.handlers = handlers
+    log.setLevel(level)
+    logging.captureWarnings(capture=False)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("guarded")
+def test_run_tells_how_it_ended_where_no_monitor_does(cli, kernel, written: Path, over) -> None:
+    """Without the plugin of the console, the command itself says what went wrong."""
+    recipe = json.loads(written.read_text())
+    recipe["data"][0]["path"] = "absent.jsonl"
+    written.write_text(json.dumps(recipe))
+    alone = over(kernel, policy=Policy(blocked=frozenset({"monitors"})))
+
+    result = cli("run", str(written), over=alone)
+    again = cli("run", "--resume", over=alone)
+
+    assert (result.code, result.out) == (1, "")
+    assert "absent.jsonl" in result.err
+    assert again.code == 1
+
+
+@pytest.mark.usefixtures("guarded")
+@pytest.mark.parametrize(("words", "shown"), [([], "bot:v1\n"), (["-qq"], "")])
+def test_run_prints_the_version_that_it_published(
+    cli, written: Path, monkeypatch, words: list[str], shown: str
+) -> None:
+    version = types.SimpleNamespace(label="bot:v1")
+    outcome = types.SimpleNamespace(status="finished", error=None, version=version)
+    monkeypatch.setattr(Kernel, "run", lambda *_, **__: outcome)
+
+    result = cli(*words, "run", str(written))
+
+    assert (result.code, result.out) == (0, shown)
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_crash_inside_a_run_without_monitors_is_70(
+    cli, kernel, written: Path, monkeypatch, tmp_path: Path, over
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    outcome = Outcome(status="failed", error=KeyError("oops"))
+    monkeypatch.setattr(Kernel, "run", lambda *_, **__: outcome)
+    alone = over(kernel, policy=Policy(blocked=frozenset({"monitors"})))
+
+    result = cli("run", str(written), over=alone)
+
+    assert (result.code, result.out) == (70, "")
+    assert "error[X900]: KeyError: 'oops'" in result.err
+
+
+@pytest.mark.usefixtures("guarded")
+def test_after_the_first_signal_the_next_one_has_its_default_action(capsys) -> None:
+    """So no long call in C can hold it up: the process ends without asking Python."""
+    from llamahome_core.cli.run import _handle_signals
+
+    stop = Stop()
+    _handle_signals(stop, told=False)
+    signal.raise_signal(signal.SIGTERM)
+
+    assert stop.signal == signal.SIGTERM
+    assert {signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)} == {signal.SIG_DFL}
+    assert "stopping after this step" in capsys.readouterr().err
+
+
+ENDS = [
+    (Outcome(status="finished"), 0),
+    (Outcome(status="stopped", error=Interrupted("x", signal=2)), 130),
+    (Outcome(status="stopped", error=Interrupted("x", signal=15)), 143),
+    (Outcome(status="failed", error=OfflineError("x")), 3),
+    (Outcome(status="failed", error=UnsafeModelError("x")), 5),
+    (Outcome(status="failed", error=DataError("x")), 1),
+    (Outcome(status="failed", error=KeyError("x")), 70),
+]
+
+
+@pytest.mark.parametrize(("outcome", "code"), ENDS)
+def test_the_exit_code_of_a_run_says_how_it_ended(outcome: Outcome, code: int) -> None:
+    from llamahome_core.cli.run import exit_code
+
+    assert exit_code(outcome) == code

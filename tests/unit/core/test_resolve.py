@@ -1,0 +1,321 @@
+"""A recipe is validated whole, bound to components, and its paths are those of its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llamahome_core import Component, ConfigError, RequirementError, hookimpl
+from llamahome_core.discovery import Policy
+
+
+def problems(kernel: Any, recipe: Any, **more: Any) -> list[tuple[str, str]]:
+    with pytest.raises(ConfigError) as caught:
+        kernel.plan(recipe, **more)
+    return [(p.code, ".".join(map(str, p.path))) for p in caught.value.problems]
+
+
+# --- What a recipe chooses
+
+
+def test_what_is_not_said_has_a_default(make_kernel, tables):
+    """All but [model] and [[data]]; the kernel's own tables too."""
+    recipe = make_kernel().plan(tables).recipe
+
+    assert {kind: s.name for kind, s in recipe.chosen.items()} == {
+        "objective": "sft",
+        "adapter": "full",
+        "optimizer": "adamw",
+        "schedule": "cosine",
+        "trainer": "torch",
+        "cache": "lru",
+        "store": "local",
+    }
+    assert recipe.chosen["optimizer"].plugin == "parts"
+    assert recipe.monitors == ()
+    assert recipe.batch.step_tokens == 4096
+    assert recipe.publish_name == "small"
+
+
+class Others:
+    """A third party's plugin."""
+
+    @hookimpl
+    def llamahome_caches(self) -> Any:
+        yield Component(name="lru", summary="Another.", factory="lh_fakes:build")
+        yield Component(name="absent", summary="", factory="a:b", needs=("lh_no",), extra="train")
+
+    @hookimpl
+    def llamahome_monitors(self) -> Any:
+        yield Component(name="bell", summary="", factory="lh_fakes:build")
+
+
+def test_a_third_party_can_replace_a_component_by_its_full_name(make_kernel, tables):
+    """The bare name is an error only where it is used, even by default."""
+    kernel = make_kernel(Others())
+
+    plan = kernel.plan(tables | {"cache": {"use": "others:lru"}, "monitor": [{"use": "bell"}]})
+
+    assert plan.recipe.chosen["cache"].plugin == "others"
+    assert [s.name for s in plan.recipe.monitors] == ["bell"]
+    assert plan.resolved["cache"] == {"use": "others:lru"}
+    assert problems(kernel, tables) == [("C106", "cache.use")]
+
+
+def test_a_component_that_is_not_installed_gives_the_pip_command(make_kernel, tables):
+    with pytest.raises(ConfigError) as caught:
+        make_kernel(Others()).plan(tables | {"cache": {"use": "absent"}})
+
+    (problem,) = caught.value.problems
+    assert problem.code == "P204"
+    assert problem.message == "'absent' needs lh_no, which is not installed"
+    assert problem.fix == "pip install 'llamahome[train]'"
+
+
+def test_all_problems_come_at_once_in_file_order(make_kernel, tmp_path):
+    """Of the kernel's tables, of components, of what is missing; with line and column."""
+    path = tmp_path / "r.toml"
+    path.write_text(
+        """seeed = 3
+[optimizer]
+use = "adamw"
+learning_rate = "2e-4"
+[train]
+steps = 0
+rate = 3
+[[data]]
+use = "rows"
+limit = 0
+[[data]]
+use = "rowz"
+[[data]]
+path = "x"
+role = ["train"]
+[[data]]
+use = 5
+[cache]
+use = "lru"
+max_length = 3
+"""
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        make_kernel().plan(path)
+
+    found = [(p.code, ".".join(map(str, p.path)), p.span.line) for p in caught.value.problems]
+    assert found == [
+        ("C101", "seeed", 1),
+        ("C103", "model", 1),
+        ("C102", "optimizer.learning_rate", 4),
+        ("C104", "train.steps", 6),
+        ("C101", "train.rate", 7),
+        ("C103", "data.0.path", 8),
+        ("C104", "data.0.limit", 10),
+        ("C106", "data.1.use", 12),
+        ("C103", "data.2", 13),
+        ("C105", "data.2.role", 15),
+        ("C103", "data.3.use", 17),
+        ("C101", "cache.max_length", 20),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"model": {}}, ("C103", "model")),
+        ({"model": {"fro": "x"}}, ("C103", "model")),
+        ({"model": {"from": ""}}, ("C102", "model.from")),
+        ({"model": {"from": 5}}, ("C102", "model.from")),
+        ({"model": {"from": "m", "froom": 1}}, ("C101", "model.froom")),
+        ({"model": {"from": "m", "other": 1}}, ("C101", "model.other")),
+        ({"model": {"from": "m", "hubb": {}}}, ("C106", "model.hubb.use")),
+        ({"model": "name"}, ("C102", "model")),
+        ({"data": []}, ("C103", "data")),
+        ({"data": {"use": "rows"}}, ("C102", "data")),
+        ({"data": ["rows"]}, ("C102", "data.0")),
+        ({"monitor": "bell"}, ("C102", "monitor")),
+        ({"monitor": [{}]}, ("C103", "monitor.0")),
+        ({"schema": 2}, ("C105", "schema")),
+        ({"name": "../x"}, ("C104", "name")),
+        ({"seed": -1}, ("C104", "seed")),
+        ({"batch": {"tokens": 5, "rows": 5}}, ("C104", "batch")),
+        ({"cache": {"use": 5}}, ("C103", "cache.use")),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(make_kernel, tables, change, problem):
+    """Each with a code and its place."""
+    assert problem in problems(make_kernel(), tables | change)
+
+
+def test_a_model_source_takes_settings_of_its_own(make_kernel, tables):
+    """``[model.hub]``, for the sources that the model's name leads to."""
+    tables["model"] = {"from": "hub:a/b", "hub": {"learning_rate": 0.5}}
+    plan = make_kernel().plan(tables)
+
+    assert plan.recipe.chosen["model:hub"].config.learning_rate == 0.5
+    assert plan.resolved["model"] == {"from": "hub:a/b", "hub": {"learning_rate": 0.5}}
+
+
+def test_a_data_source_may_be_for_evaluation_alone(make_kernel, tables):
+    """But there must be something to train on."""
+    held_out = {"use": "rows", "path": "held.jsonl", "role": "evaluate"}
+    plan = make_kernel().plan(tables | {"data": [*tables["data"], held_out]})
+
+    assert [selection.role for selection in plan.recipe.data] == ["train", "evaluate"]
+    assert [table["role"] for table in plan.resolved["data"]] == ["train", "evaluate"]
+    assert problems(make_kernel(), tables | {"data": [held_out]}) == [("C103", "data")]
+
+
+# --- Alternatives
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "wanted"),
+    [
+        ({"batch": {"tokens": 64}}, {"batch": {"rows": 3}}, (3, None)),
+        ({"batch": {"rows": 3}}, {"batch": {"tokens": 64}}, (None, 64)),
+        ({"batch": {"rows": 3}}, {"batch": {"max_length": 9}}, (3, None)),
+        ({"batch": {"tokens": 64}}, {"batch": {"rows": None}}, (None, 64)),
+    ],
+)
+def test_of_alternatives_the_stronger_layer_decides(make_kernel, tables, below, above, wanted):
+    """A recipe that counts rows is not in conflict with a project that counts tokens."""
+    plan = make_kernel().plan(tables | below, parameters=above)
+
+    assert (plan.recipe.batch.rows, plan.recipe.batch.tokens) == wanted
+
+
+def test_the_length_of_training_has_three_alternatives(make_kernel, tables):
+    plan = make_kernel().plan(
+        tables | {"train": {"epochs": 2.0}},
+        parameters={"train": {"steps": 5}},
+        assignments=["train.tokens=100"],
+    )
+
+    train = plan.recipe.train
+    assert (train.epochs, train.steps, train.tokens) == (None, None, 100)
+    assert ("train", "steps") not in plan.merged.origins
+
+
+def test_two_alternatives_of_one_layer_are_an_error(make_kernel, tables):
+    recipe = tables | {"train": {"epochs": 2.0, "steps": 5}}
+
+    assert problems(make_kernel(), recipe) == [("C104", "train")]
+
+
+# --- Paths and names
+
+
+def test_a_relative_path_is_relative_to_the_file_it_stands_in(
+    make_kernel, tmp_path, workspace, monkeypatch
+):
+    """The recipe's, the project's or, on the command line, the working directory."""
+    monkeypatch.chdir(workspace.root)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "deep").mkdir()
+    path = tmp_path / "deep" / "bot.toml"
+    path.write_text(
+        '[model]\nfrom = "../m"\n'
+        '[[data]]\nuse = "rows"\npath = "a.jsonl"\nalso = ["b.jsonl", "/c", "~/d", "~nobody-x/e"]\n'
+        '[[data]]\nuse = "rows"\npath = "x"\n'
+    )
+
+    recipe = make_kernel().plan(path, assignments=["data.1.path=here.jsonl"]).recipe
+
+    assert recipe.model == str(tmp_path / "m")
+    first, second = (selection.config for selection in recipe.data)
+    assert first.path == tmp_path / "deep" / "a.jsonl"
+    assert first.also == (
+        tmp_path / "deep" / "b.jsonl",
+        Path("/c"),
+        tmp_path / "home" / "d",
+        tmp_path / "deep" / "~nobody-x" / "e",
+    )
+    assert second.path == workspace.root / "here.jsonl"
+    assert recipe.folder == tmp_path / "deep"
+
+
+@pytest.mark.parametrize("name", ["~nobody-x/m", "hub:a/b", "name:tag", "plain"])
+def test_a_model_that_is_no_path_keeps_its_name(make_kernel, tables, name):
+    """A user who is not there is no traceback."""
+    model = make_kernel().plan(tables | {"model": {"from": name}}).recipe.model
+
+    assert model == (str(Path.cwd() / name) if name[0] == "~" else name)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("bot.toml", "bot"),
+        ("my bot (2).toml", "my-bot-2"),
+        ("_x_.toml", "x"),
+        ("…….toml", "run"),
+        (f"{'a' * 120}.toml", "a" * 100),
+    ],
+)
+def test_a_recipe_without_a_name_has_that_of_its_file(make_kernel, tables, tmp_path, file, name):
+    """Even if the model comes from elsewhere; the name can be that of a folder and a version."""
+    path = tmp_path / file
+    path.write_text('[[data]]\nuse = "rows"\npath = "x"\n')
+
+    assert make_kernel().plan(path, assignments=["model.from=m"]).recipe.name == name
+
+
+def test_tables_without_a_name_are_called_run(make_kernel, tables):
+    del tables["name"]
+
+    assert make_kernel().plan(tables).recipe.name == "run"
+
+
+# --- required
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("lh-not-there>=1", "lh-not-there is not installed", "pip install 'lh-not-there>=1'"),
+        ("attrs>=999", "attrs>=999, and .* is installed", "pip install --upgrade 'attrs>=999'"),
+        ("a b c", "'a b c' is no requirement", None),
+    ],
+)
+def test_what_a_recipe_requires_is_checked_before_its_components(
+    make_kernel, tables, text, message, hint
+):
+    """The missing distribution may be the one that brings the unknown name."""
+    recipe = tables | {"required": ["attrs>=20", text], "cache": {"use": "from-there"}}
+
+    with pytest.raises(RequirementError, match=message) as caught:
+        make_kernel().plan(recipe)
+    assert caught.value.hint == hint
+
+
+# --- What a plan tells
+
+
+def test_the_resolved_recipe_gives_the_same_plan(make_kernel, tables, tmp_path):
+    """Every value is in it, and the file says how to use it."""
+    tables["publish"] = {"name": "other", "tags": ["a", "b"]}
+    tables["models"] = {"tiny": {"source": "hub:a/b"}}
+    kernel = make_kernel(Others(), policy=Policy.parse(["no:others"], strict=True))
+    first = kernel.plan(tables)
+    path = tmp_path / "resolved.toml"
+    path.write_text(first.resolved_toml())
+
+    again = kernel.plan(path)
+
+    assert again.resolved == first.resolved
+    assert again.resolved["resolved"] is True
+    assert path.read_text().startswith("# Every value of this run.")
+    assert again.text == path.read_text()
+    assert (again.suffix, first.suffix, first.text) == (".toml", ".toml", None)
+    assert again.folder == tmp_path
+
+
+def test_origins_are_told_and_secrets_are_not(make_kernel, tables):
+    plan = make_kernel().plan(tables, assignments=["train.clip=2.0"])
+
+    found = {row["key"]: (row["value"], row["origin"]) for row in plan.origins()}
+    assert found["train.clip"] == (2.0, "--set train.clip=2.0")
+    assert found["name"][0] == "small"
