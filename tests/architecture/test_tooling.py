@@ -15,7 +15,7 @@ _NOQA = r"(?:ruff:\s*)?noqa\b(?::\s*[A-Z0-9, ]+)?"
 NOQA = re.compile(rf"#\s*{_NOQA}(.*)")
 SILENCED = re.compile(rf"#\s*(?:{_NOQA}|(?:type|ruff):\s*ignore(?:\[[\w, -]+\])?)(.*)")
 TEST_COMMAND = re.compile(r"python3 -m venv .*tox run$", re.MULTILINE)
-QUICKSTART_COMMAND = re.compile(r"python3 -m venv .*tox run -e quickstart$", re.MULTILINE)
+QUICKSTART_COMMAND = re.compile(r"python3 -m venv .*&& llamahome run quickstart$", re.MULTILINE)
 
 
 def test_every_ignored_rule_has_its_reason(root):

@@ -24,14 +24,13 @@ FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Start of a command -> why it cannot run in a test, and what covers it instead.
 CANNOT_RUN = {
     "python3 -m venv": "it makes an environment and downloads torch; .ci/run and tox run it",
-    ". .tox/quickstart/bin/activate": "the environment is made by the command before it; tox",
     "export PIP_EXTRA_INDEX_URL=": "it chooses an index of pip; CI sets it",
     "pip install '.[": "it downloads torch; `tox run -e pkg` installs the package that is built",
 }
 
 # What a page shows -> what is run instead: the same command, cut short or offline.
 INSTEAD = {
-    r"^python3 -m venv .*tox run -e quickstart$": "llamahome run quickstart",
+    r"^python3 -m venv .*&& llamahome run quickstart$": "llamahome run quickstart",
     r"^llamahome run (?!--resume)(\S+)": r"llamahome run \1 --set sample.max_tokens=4",
     r"^(llamahome run quickstart .*)": r"\1 --set train.steps=2",
     r"^pip install (\./\S+)": r"pip install -q --no-deps --no-build-isolation --target $SITE \1",

@@ -1,4 +1,4 @@
-"""A kernel without the installed plugins: every part of a recipe is a fake that a test may change."""
+"""A kernel without the installed plugins: every part of a recipe is a fake that tests change."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ class Parts:
 
 
 @pytest.fixture
-def fakes(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+def fakes(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The module that the fake components name; a test replaces what is in it."""
     module: Any = types.ModuleType("lh_fakes")
-    module.work = lambda context: None
+    module.work = lambda _: None
     module.build = lambda config, context: (config, context)
     module.codec = lambda context: ["codec of", context]
     monkeypatch.setitem(sys.modules, "lh_fakes", module)
@@ -104,6 +104,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 @pytest.fixture
 def make_kernel(fakes: Any, workspace: Any, tmp_path: Path) -> Callable[..., Kernel]:
     """Makes a strict kernel over the fakes, further plugin objects, and nothing installed."""
+    assert fakes.__name__ == "lh_fakes"
 
     def make(*extra: Any, **more: Any) -> Kernel:
         settings: dict[str, Any] = {

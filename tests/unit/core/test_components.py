@@ -124,7 +124,8 @@ def test_a_component_that_lacks_something_says_what_to_install(extra, hint):
     assert caught.value.exit_code == 3
 
 
-def test_building_calls_the_factory_with_settings_and_context(fakes):
+@pytest.mark.usefixtures("fakes")
+def test_building_calls_the_factory_with_settings_and_context():
     assert part(factory="lh_fakes:build").build(1, 2) == (1, 2)
 
 

@@ -43,7 +43,12 @@ def context(make_kernel, tables):
 def test_a_service_is_made_once_when_it_is_first_asked_for(context, fakes):
     """And it is given the context that asks."""
     made = []
-    fakes.codec = lambda context: made.append(context) or ["codec"]
+
+    def codec(context: Any) -> list[str]:
+        made.append(context)
+        return ["codec"]
+
+    fakes.codec = codec
 
     assert context.find(ChatCodec) is None
     assert context.get(ChatCodec) is context.get(ChatCodec)
@@ -145,7 +150,7 @@ def test_the_listener_is_told_of_the_first_request_only():
     stop.request(signal.SIGTERM)
 
     assert told == [signal.SIGINT]
-    assert stop.requested
+    assert stop.signal == signal.SIGTERM
     Stop().request()  # nobody listens
 
 

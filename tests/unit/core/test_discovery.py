@@ -134,7 +134,7 @@ def test_the_environment_says_it_for_every_command(monkeypatch):
 def test_two_policies_together_allow_what_both_allow():
     ab, bc, not_b = Policy.parse("ab"), Policy.parse("bc", strict=True), Policy.parse(["no:b"])
 
-    assert ab.narrowed(bc).only == {"b"}
+    assert ab.narrowed(bc).only == frozenset("b")
     assert ab.narrowed(bc).strict
     assert ab.narrowed(Policy()) == ab
     assert Policy().narrowed(Policy()).only is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import uuid
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_a_symlink_in_the_place_of_the_temporary_is_refused(tmp_path, monkeypatc
     monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=7))
     (tmp_path / f".file.tmp-{uuid.UUID(int=7).hex}").symlink_to(victim)
 
-    with pytest.raises(StorageError, match="cannot write .*file: File exists"):
+    with pytest.raises(StorageError, match=r"cannot write .*file: File exists"):
         files.write_text(tmp_path / "file", "new")
 
     assert victim.read_text() == "precious"
@@ -133,9 +134,14 @@ def test_until_the_block_ends_there_is_no_folder(tmp_path):
 @pytest.mark.parametrize("error", [RuntimeError("mine"), KeyboardInterrupt(), SystemExit(3)])
 def test_an_error_in_the_block_goes_through_and_leaves_nothing(tmp_path, error):
     """The error is the caller's own, not wrapped."""
-    with pytest.raises(type(error)) as caught, files.new_folder(tmp_path / "thing") as folder:
-        (folder / "a").write_text("a")
-        raise error
+
+    def fill() -> None:
+        with files.new_folder(tmp_path / "thing") as folder:
+            (folder / "a").write_text("a")
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        fill()
 
     assert caught.value is error
     assert names(tmp_path) == []
@@ -144,7 +150,7 @@ def test_an_error_in_the_block_goes_through_and_leaves_nothing(tmp_path, error):
 def test_an_os_error_in_the_block_names_the_file_that_is_to_blame(tmp_path):
     """What is missing may lie elsewhere."""
     with (
-        pytest.raises(StorageError, match="cannot write .*thing: No such file.*elsewhere"),
+        pytest.raises(StorageError, match=r"cannot write .*thing: No such file.*elsewhere"),
         files.new_folder(tmp_path / "thing"),
     ):
         (tmp_path / "elsewhere").read_text()
@@ -228,7 +234,7 @@ def test_a_file_that_the_disk_cannot_read_is_damage(complete, monkeypatch):
         raise OSError(5, "Input/output error", str(path))
 
     monkeypatch.setattr(files.manifests, "hash_file", fails)
-    with pytest.raises(IntegrityError, match="a.txt cannot be read: Input/output error"):
+    with pytest.raises(IntegrityError, match=r"a.txt cannot be read: Input/output error"):
         files.verify_folder(complete)
 
 
@@ -294,8 +300,8 @@ def test_a_removal_that_fails_half_way_leaves_no_half_folder(complete, monkeypat
         raise OSError(5, "Input/output error", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.folders.shutil, "rmtree", fails)
-        with pytest.raises(StorageError, match="cannot remove .*thing: Input/output error"):
+        patch.setattr(shutil, "rmtree", fails)
+        with pytest.raises(StorageError, match=r"cannot remove .*thing: Input/output error"):
             files.discard(complete)
         assert not complete.exists()
         with pytest.raises(StorageError, match="cannot clean"):

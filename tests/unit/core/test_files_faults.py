@@ -67,19 +67,25 @@ class Faults:
         return Counted()
 
 
+def _error_of(act: Callable[[], Any]) -> StorageError | None:
+    try:
+        act()
+    except StorageError as error:
+        return error
+    return None
+
+
 def all_faults(act: Callable[[], Any], check: Callable[[Faults], None], code: int) -> int:
-    """Fail the first call, the second, and so on until none is left; returns how many there were."""
+    """Fail the first call, the second, and so on until none is left; returns how many there are."""
     for n in range(1, 100):
         with pytest.MonkeyPatch.context() as patch:
             faults = Faults(patch, n, code)
-            try:
-                act()
-            except StorageError as error:
-                assert faults.fired, error
-                assert os.strerror(code) in error.message
-            else:
-                assert not faults.fired, f"{faults.done} went unnoticed"
-                return n - 1
+            error = _error_of(act)
+        if error is None:
+            assert not faults.fired, f"{faults.done} went unnoticed"
+            return n - 1
+        assert faults.fired, error
+        assert os.strerror(code) in error.message
         check(faults)
     raise AssertionError("there is no end of it")
 
@@ -127,7 +133,7 @@ def test_a_temporary_that_cannot_be_removed_does_not_hide_the_reason(tmp_path, m
 
     monkeypatch.setattr(os, "fsync", fails)
     monkeypatch.setattr(os, "unlink", fails)
-    with pytest.raises(StorageError, match="cannot write .*file: Input/output error"):
+    with pytest.raises(StorageError, match=r"cannot write .*file: Input/output error"):
         files.write_text(tmp_path / "file", "new")
 
 
@@ -202,12 +208,12 @@ def test_kill_9_at_any_call_leaves_old_or_new_and_what_sweep_removes(tmp_path):
     assert done.returncode == 0, done.stderr
     points, seen = json.loads(done.stdout)
     assert points > 30
-    assert [
+    assert seen == [
         ["new and longer", "file", "old"],
         ["new and longer", "file", "old", "thing"],
         ["new and longer", "file", "thing"],
         ["old", "file", "old"],
-    ] == seen
+    ]
 
 
 FULL = """

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,7 +124,7 @@ def test_a_full_disk_leaves_no_part_of_a_line_and_writing_goes_on_when_there_is_
 def test_every_failure_of_a_line_writer_is_a_storage_error(tmp_path, monkeypatch):
     """Opening, writing, syncing and writing when it is closed."""
     (tmp_path / "folder").mkdir()
-    with pytest.raises(StorageError, match="cannot append to .*folder: Is a directory"):
+    with pytest.raises(StorageError, match=r"cannot append to .*folder: Is a directory"):
         LineWriter(tmp_path / "folder")
 
     writer = LineWriter(tmp_path / "lines")
@@ -132,7 +134,7 @@ def test_every_failure_of_a_line_writer_is_a_storage_error(tmp_path, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fails)
-        with pytest.raises(StorageError, match="cannot sync .*lines: Input/output error"):
+        with pytest.raises(StorageError, match=r"cannot sync .*lines: Input/output error"):
             writer.sync()
         with pytest.raises(StorageError, match="cannot sync"):
             writer.close()
@@ -226,11 +228,9 @@ def test_a_lock_can_be_taken_while_somebody_looks_for_a_moment(tmp_path, monkeyp
     """The list of runs, asked for again and again, does not make a resume fail."""
     path = tmp_path / "lock"
     path.touch()
-    import fcntl
-
     looker = path.open("rb")
     fcntl.flock(looker, fcntl.LOCK_SH)
-    monkeypatch.setattr(files.locks.time, "sleep", lambda _: looker.close())
+    monkeypatch.setattr(time, "sleep", lambda _: looker.close())
 
     with files.lock(path, wait=False):
         assert looker.closed
@@ -256,7 +256,7 @@ def test_a_lock_that_cannot_be_made_or_locked_is_a_storage_error(tmp_path, monke
     """A folder of that name, and a file system without locks."""
     (tmp_path / "folder").mkdir()
     with (
-        pytest.raises(StorageError, match="cannot open .*folder: Is a directory"),
+        pytest.raises(StorageError, match=r"cannot open .*folder: Is a directory"),
         files.lock(tmp_path / "folder"),
     ):
         pytest.fail("it is held")
@@ -264,9 +264,9 @@ def test_a_lock_that_cannot_be_made_or_locked_is_a_storage_error(tmp_path, monke
     def fails(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(files.locks.fcntl, "flock", fails)
+    monkeypatch.setattr(fcntl, "flock", fails)
     with (
-        pytest.raises(StorageError, match="cannot lock .*lock: No locks available"),
+        pytest.raises(StorageError, match=r"cannot lock .*lock: No locks available"),
         files.lock(tmp_path / "lock"),
     ):
         pytest.fail("it is held")

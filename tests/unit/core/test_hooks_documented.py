@@ -84,7 +84,7 @@ def test_a_hook_says_what_it_is_for_and_since_when(name):
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_the_example_of_a_declaring_hook_declares(name, make_kernel):
-    """It loads in a strict kernel, which checks its hooks, and its record arrives with its owner."""
+    """It loads in a strict kernel, which checks its hooks; its record arrives with its owner."""
     module = plugin(name)
     kernel = make_kernel(module)
 
@@ -120,7 +120,7 @@ def test_the_example_of_run_started_sees_the_run(make_kernel, tables):
 
 
 def test_the_example_of_run_finished_sees_how_it_ended(make_kernel, tables, fakes, capsys):
-    def work(context: Any) -> None:
+    def work(_: Any) -> None:
         raise RuntimeError("boom")
 
     fakes.work = work

@@ -53,7 +53,7 @@ def log(directory: Path) -> list[dict[str, Any]]:
 def run_one(make_kernel, tables, fakes):
     """Runs the recipe with *work* as its only stage; gives the outcome and the run's folder."""
 
-    def run(work: Any = lambda context: None, *extra: Any, **more: Any) -> tuple[Outcome, Path]:
+    def run(work: Any = lambda _: None, *extra: Any, **more: Any) -> tuple[Outcome, Path]:
         fakes.work = work
         kernel = make_kernel(*extra)
         outcome = kernel.run(tables, **more)
@@ -63,7 +63,7 @@ def run_one(make_kernel, tables, fakes):
 
 
 def raises(error: BaseException) -> Any:
-    def work(context: Context) -> None:
+    def work(_: Context) -> None:
         raise error
 
     return work
@@ -137,7 +137,7 @@ def packaged(tmp_path, monkeypatch):
 
 
 def test_a_packaged_recipe_is_found_by_its_name(make_kernel, packaged):
-    """A folder of that name, such as the one that a first run made, does not hide it; a file does."""
+    """A folder of that name, such as one that a run made, does not hide it; a file does."""
     kernel = make_kernel(Haiku())
     assert kernel.find_recipe("haiku") == packaged
 
@@ -148,7 +148,8 @@ def test_a_packaged_recipe_is_found_by_its_name(make_kernel, packaged):
     assert kernel.find_recipe("haiku") == Path("haiku")
 
 
-def test_a_file_is_taken_as_it_is(make_kernel, packaged):
+@pytest.mark.usefixtures("packaged")
+def test_a_file_is_taken_as_it_is(make_kernel):
     """One that is not there is reported when it is read, with names that are near."""
     kernel = make_kernel(Haiku())
 
@@ -160,13 +161,15 @@ def test_a_file_is_taken_as_it_is(make_kernel, packaged):
     ("name", "hint"),
     [("haiko", "did you mean haiku?"), ("zz", "haiku, lost")],
 )
-def test_a_recipe_that_is_nowhere_gets_a_hint(make_kernel, packaged, name, hint):
+@pytest.mark.usefixtures("packaged")
+def test_a_recipe_that_is_nowhere_gets_a_hint(make_kernel, name, hint):
     with pytest.raises(UnknownNameError, match="no file and no packaged recipe") as caught:
         make_kernel(Haiku()).find_recipe(name)
     assert hint in str(caught.value.hint)
 
 
-def test_a_packaged_recipe_whose_package_is_gone_is_its_plugins_fault(make_kernel, packaged):
+@pytest.mark.usefixtures("packaged")
+def test_a_packaged_recipe_whose_package_is_gone_is_its_plugins_fault(make_kernel):
     with pytest.raises(PluginError, match="recipe 'lost' of plugin 'haiku'"):
         make_kernel(Haiku()).find_recipe("lost")
 
@@ -302,7 +305,7 @@ def test_a_stop_before_the_first_stage_runs_none(run_one):
     assert outcome.status == "stopped"
 
 
-def test_a_ctrl_c_that_nobody_handles_goes_through(run_one, make_kernel):
+def test_a_ctrl_c_that_nobody_handles_goes_through(run_one):
     """In a notebook, say; the run counts as lost, and can be resumed."""
     with pytest.raises(KeyboardInterrupt):
         run_one(raises(KeyboardInterrupt()))
@@ -324,7 +327,7 @@ def test_execution_can_be_wrapped(run_one):
     """A profiler or a retry is a few lines."""
     profiler = Profiler()
 
-    outcome, _ = run_one(lambda context: None, profiler)
+    outcome, _ = run_one(lambda _: None, profiler)
 
     assert outcome.status == "finished"
     assert profiler.seen == ["small-1", "finished"]
@@ -351,7 +354,7 @@ def test_a_wrapper_that_forgets_the_result_fails_the_run(run_one):
         def llamahome_execute(self) -> Any:
             yield
 
-    outcome, _ = run_one(lambda context: None, Forgets())
+    outcome, _ = run_one(lambda _: None, Forgets())
 
     assert outcome.status == "failed"
     assert "return (yield)" in outcome.error.hint
@@ -372,7 +375,7 @@ class Observer:
         raise SystemExit(1)
 
 
-@pytest.mark.parametrize("work", [lambda context: None, raises(OSError("no"))])
+@pytest.mark.parametrize("work", [lambda _: None, raises(OSError("no"))])
 def test_observers_that_fail_are_logged_and_the_run_goes_on(run_one, work):
     """Both are called however the run ends."""
     observer = Observer()
@@ -398,20 +401,37 @@ def test_a_plan_is_run_as_it_is(make_kernel, tables):
             kernel.run(plan, **more)
 
 
+def test_a_run_needs_a_folder(make_kernel, tables):
+    """A context of a plan has none."""
+    from llamahome_core.lifecycle import live
+
+    kernel = make_kernel()
+    plan = kernel.plan(tables)
+
+    with pytest.raises(RunError, match=r"use Kernel\.run"):
+        live(plan, kernel.context(plan), ())
+
+
 # --- Resuming
 
 
 def test_a_failed_run_is_resumed_in_its_own_folder(run_one, make_kernel, fakes):
     """With the recipe that it was started with; the events go on."""
     _, directory = run_one(raises(RuntimeError("boom")))
-    fakes.work = lambda context: resumed.append((context.resume, context.directory))
     resumed: list[Any] = []
-
-    outcome = make_kernel().resume("small")
+    kernel = make_kernel()
+    fakes.work = raises(RuntimeError("again"))
+    assert kernel.resume("small").status == "failed"
+    fakes.work = lambda context: resumed.append((context.resume, context.directory))
+    outcome = kernel.resume("small")
 
     assert outcome.status == "finished"
     assert resumed == [(True, directory)]
-    assert [event["status"] for event in events(directory, "run")] == ["started", "resumed"]
+    assert [event["status"] for event in events(directory, "run")] == [
+        "started",
+        "resumed",
+        "resumed",
+    ]
 
 
 def test_what_cannot_be_resumed_says_why(run_one, make_kernel, workspace):
@@ -442,7 +462,7 @@ def _full(*_: object) -> int:
 def test_a_disk_that_is_full_at_the_end_fails_the_run(run_one, monkeypatch):
     """An outcome all the same: what was not written down did not happen."""
 
-    def work(context: Context) -> None:
+    def work(_: Context) -> None:
         monkeypatch.setattr(os, "write", _full)
 
     outcome, directory = run_one(work)
@@ -456,7 +476,7 @@ def test_a_disk_that_is_full_at_the_end_fails_the_run(run_one, monkeypatch):
 def test_a_full_disk_does_not_hide_the_first_error(run_one, monkeypatch):
     error = TrainingError("the first")
 
-    def work(context: Context) -> None:
+    def work(_: Context) -> None:
         monkeypatch.setattr(os, "write", _full)
         raise error
 
@@ -484,7 +504,7 @@ def test_a_signal_on_a_full_disk_still_stops_cleanly(run_one, monkeypatch):
 def test_a_sync_that_fails_at_the_end_fails_the_run(run_one, monkeypatch):
     """What is not durable is not promised; closing the file again tells nothing new."""
 
-    def work(context: Context) -> None:
+    def work(_: Context) -> None:
         monkeypatch.setattr(os, "fsync", _full)
 
     outcome, _ = run_one(work)

@@ -71,7 +71,7 @@ def test_a_plugin_that_cannot_load_is_set_aside_and_the_others_work(write, kind)
 @pytest.mark.parametrize("kind", BROKEN)
 def test_strict_makes_a_broken_plugin_fatal(write, kind):
     """With its origin and the way to work without it."""
-    with pytest.raises(BrokenPluginError, match="plugin 'bad' .llamahome-bad 1.0. is") as caught:
+    with pytest.raises(BrokenPluginError, match=r"plugin 'bad' .llamahome-bad 1.0. is") as caught:
         Plugins([write("bad", BROKEN[kind])], Policy(strict=True))
 
     assert caught.value.hint == "run without it: llamahome -p no:bad …"
@@ -97,9 +97,10 @@ DECLARES = {
 
 @pytest.mark.parametrize("kind", DECLARES)
 def test_a_hook_that_fails_sets_its_plugin_aside_when_it_is_asked(write, kind):
-    """A generator that fails late gives nothing at all, and the next plugin is asked all the same."""
+    """A generator that fails late gives nothing at all; the next plugin is asked all the same."""
     body, message = DECLARES[kind]
-    text = f"from llamahome_core import Component, hookimpl\n@hookimpl\ndef llamahome_caches():\n {body}"
+    head = "from llamahome_core import Component, hookimpl\n"
+    text = f"{head}@hookimpl\ndef llamahome_caches():\n {body}"
     plugins = Plugins([write("a"), write("bad", text), write("c")], Policy())
     assert not plugins.broken
 

@@ -58,6 +58,13 @@ def test_a_record_is_plain_values_and_comes_back_equal():
     assert records.dump(thing) == PLAIN
 
 
+def test_a_whole_number_will_do_for_a_float():
+    """JSON of other programs writes 2 for 2.0."""
+    loss = records.load(Place, {"loss": 2}).loss
+
+    assert (loss, type(loss)) == (2.0, float)
+
+
 @given(st.integers(min_value=0), st.none() | st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_come_back_to_the_last_bit(step, loss):
     place = Place(step=step, loss=loss)

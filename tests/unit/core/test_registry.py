@@ -128,7 +128,7 @@ def test_a_protocol_has_one_provider():
     with pytest.raises(UnknownNameError, match="no active plugin provides Cache"):
         catalog().service(Cache)
     two = catalog(offers("a", services=[service()]), offers("b", services=[service("c:d")]))
-    with pytest.raises(AmbiguousNameError, match="a .embedded. and b .* both provide") as caught:
+    with pytest.raises(AmbiguousNameError, match=r"a .embedded. and b .* both provide") as caught:
         two.service(Cache)
     assert caught.value.hint == "keep one: llamahome -p no:b …"
 
@@ -156,7 +156,7 @@ def test_stages_run_after_what_they_ask_for_else_by_name():
 
 
 def test_stages_that_wait_for_each_other_are_named():
-    with pytest.raises(PluginError, match="stages wait for each other: .*b.* → "):
+    with pytest.raises(PluginError, match=r"stages wait for each other: .*b.* → "):
         order(stage("a", "b"), stage("b", "c"), stage("c", "a"))
     with pytest.raises(PluginError, match="a → a"):
         order(stage("a", "a"))

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import frozen
 
 from llamahome_core import Component, ConfigError, RequirementError, hookimpl
 from llamahome_core.discovery import Policy
+
+
+@frozen(kw_only=True)
+class Inner:
+    path: Path
+    also: list[Path]
+
+
+@frozen(kw_only=True)
+class DeepConfig:
+    by_name: dict[str, Path]
+    inner: Inner
 
 
 def problems(kernel: Any, recipe: Any, **more: Any) -> list[tuple[str, str]]:
@@ -104,7 +118,10 @@ max_length = 3
     with pytest.raises(ConfigError) as caught:
         make_kernel().plan(path)
 
-    found = [(p.code, ".".join(map(str, p.path)), p.span.line) for p in caught.value.problems]
+    found = [
+        (p.code, ".".join(map(str, p.path)), p.span.line if p.span else 0)
+        for p in caught.value.problems
+    ]
     assert found == [
         ("C101", "seeed", 1),
         ("C103", "model", 1),
@@ -208,6 +225,24 @@ def test_two_alternatives_of_one_layer_are_an_error(make_kernel, tables):
 # --- Paths and names
 
 
+def test_paths_in_tables_and_lists_are_made_absolute_too(make_kernel, tables, tmp_path):
+    """Wherever a settings class has one."""
+
+    class Deep:
+        @hookimpl
+        def llamahome_monitors(self) -> Any:
+            yield Component(name="deep", summary="", factory="a:b", config=DeepConfig)
+
+    path = tmp_path / "r.json"
+    monitor = {"use": "deep", "by_name": {"a": "x"}, "inner": {"path": "y", "also": ["z"]}}
+    path.write_text(json.dumps(tables | {"monitor": [monitor]}))
+
+    (selection,) = make_kernel(Deep()).plan(path).recipe.monitors
+
+    assert selection.config.by_name == {"a": tmp_path / "x"}
+    assert selection.config.inner == Inner(path=tmp_path / "y", also=[tmp_path / "z"])
+
+
 def test_a_relative_path_is_relative_to_the_file_it_stands_in(
     make_kernel, tmp_path, workspace, monkeypatch
 ):
@@ -255,7 +290,7 @@ def test_a_model_that_is_no_path_keeps_its_name(make_kernel, tables, name):
         (f"{'a' * 120}.toml", "a" * 100),
     ],
 )
-def test_a_recipe_without_a_name_has_that_of_its_file(make_kernel, tables, tmp_path, file, name):
+def test_a_recipe_without_a_name_has_that_of_its_file(make_kernel, tmp_path, file, name):
     """Even if the model comes from elsewhere; the name can be that of a folder and a version."""
     path = tmp_path / file
     path.write_text('[[data]]\nuse = "rows"\npath = "x"\n')

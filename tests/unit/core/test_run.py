@@ -85,11 +85,11 @@ def test_twenty_processes_get_numbers_of_their_own(tmp_path):
 
 
 def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path, monkeypatch):
-    def fails(self: Path, *_: object, **__: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "mkdir", fails)
-    with pytest.raises(StorageError, match="cannot make .*bot-1: No space left on device"):
+    with pytest.raises(StorageError, match=r"cannot make .*bot-1: No space left on device"):
         new_directory(tmp_path, "bot")
 
 
@@ -101,7 +101,7 @@ def test_a_run_that_is_going_on_says_in_which_process(tmp_path):
     directory = make_run(tmp_path, "bot-1")
     with (
         held(directory),
-        pytest.raises(RunLockedError, match="run bot-1 is going on: .*process") as caught,
+        pytest.raises(RunLockedError, match=r"run bot-1 is going on: .*process") as caught,
         held(directory),
     ):
         pytest.fail("two hold it")

@@ -63,5 +63,5 @@ def test_what_the_built_in_plugins_offer_is_in_it(kernel):
 
     names = {choice["title"] for choice in schema["properties"]["adapter"]["anyOf"]}
     assert {"full", "lora"} <= names
-    for reference in set(part.split('"')[0] for part in text.split("#/definitions/")[1:]):
+    for reference in {part.split('"')[0] for part in text.split("#/definitions/")[1:]}:
         assert reference in schema["definitions"]

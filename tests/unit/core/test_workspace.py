@@ -100,6 +100,6 @@ def test_the_files_of_settings_are_found_in_all_formats(tmp_path):
     assert [path.name for path in workspace.settings_files(("dev",))] == ["dev.yml"]
 
 
-def test_the_user_file_is_where_the_platform_puts_settings(tmp_path, monkeypatch):
+def test_the_user_file_is_where_the_platform_puts_settings(tmp_path):
     assert user_file({"XDG_CONFIG_HOME": str(tmp_path)}) == tmp_path / "llamahome" / "config.toml"
     assert user_file({}).parts[-2:] == ("llamahome", "config.toml")
