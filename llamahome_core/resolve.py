@@ -19,12 +19,28 @@ __all__ = ["DEFAULTS", "Resolver", "Root", "check_required", "resolve", "setting
 
 
 class Resolver:
-    """Turns merged layers into a plan; collects every problem before it gives up."""
+    """Turns merged layers into a plan; collects every problem before it gives up.
 
-    def __init__(self, catalog: Catalog, merged: Merged, document: Document | None = None) -> None:
+    Args:
+        catalog: The components to choose from.
+        merged: The layers.
+        document: What the recipe was read from.
+        for_run: Whether a run is to come of it: then it needs data, and components that are
+            installed. Other work may do without torch.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        merged: Merged,
+        document: Document | None = None,
+        *,
+        for_run: bool = True,
+    ) -> None:
         self.catalog = catalog
         self.merged = merged
         self.document = document
+        self.for_run = for_run
         self.problems: list[Problem] = []
 
     def root(self) -> Root | None:
@@ -66,7 +82,8 @@ class Resolver:
     ) -> Selection | None:
         try:
             plugin, component = self.catalog.find(kind, use)
-            component.require()
+            if self.for_run:
+                component.require()
         except UnavailableError as error:
             self._unknown((*at, "use"), error, code="P204")
             return None
@@ -124,11 +141,8 @@ class Resolver:
                 chosen[f"model:{name}"] = bound
         return chosen
 
-    def recipe(self, *, needs_data: bool = True) -> tuple[Recipe, Root]:
+    def recipe(self) -> tuple[Recipe, Root]:
         """The validated recipe.
-
-        Args:
-            needs_data: Whether a recipe without [[data]] is wrong.
 
         Raises:
             ConfigError: Everything that is wrong, in file order.
@@ -149,7 +163,7 @@ class Resolver:
                 chosen[kind.value] = found
         data = self._many(Kind.DATA_SOURCE)
         monitors = self._many(Kind.MONITOR)
-        if needs_data:
+        if self.for_run:
             self._require_data(data)
         if self.problems:
             raise ConfigError(self.merged.locate(self.problems))
@@ -212,6 +226,8 @@ def resolve(catalog: Catalog, merged: Merged, document: Document | None) -> Plan
 def settings_only(catalog: Catalog, merged: Merged) -> Recipe:
     """A recipe without data, for work outside a run: generating, listing versions.
 
+    A component that is not installed is an error where it is built, and not before.
+
     Raises:
         ConfigError: The settings are wrong.
     """
@@ -219,7 +235,7 @@ def settings_only(catalog: Catalog, merged: Merged) -> Recipe:
     if isinstance(model, dict):
         model.setdefault("from", "none")
     merged.data.setdefault("data", [])
-    recipe, _ = Resolver(catalog, merged).recipe(needs_data=False)
+    recipe, _ = Resolver(catalog, merged, for_run=False).recipe()
     return recipe
 
 

@@ -73,7 +73,7 @@ def test_the_corpus_has_a_hundred_recipes_and_thirty_of_each_format() -> None:
 
 WRONG_BYTES = {
     "utf-16.toml": ("seed = 1\n".encode("utf-16"), "C109", "UTF-8"),
-    "latin.yaml": ("name: caf\xe9\n".encode("latin-1"), "C109", "UTF-8"),
+    "latin.yaml": ("name: \xe9t\xe9\n".encode("latin-1"), "C109", "UTF-8"),
     "nul.json": (b'{"seed": \x00}', "C109", "byte 0x00 at offset 9"),
     "empty.json": (b"", "C107", "{"),
     "recipe.txt": (b"seed = 1\n", "C109", ".toml, .yaml or .json"),
@@ -107,7 +107,7 @@ SETTINGS = [
     (".config/training_config.yaml", "train:\n  ⟦stpes: 3\n", "C101", "`steps`"),
     (".config/training_config.yaml", "train:\n⟦\tsteps: 3\n", "C107", "spaces, not tabs"),
     (".config/training_config.yaml", "batch: {tokens: ⟦'64'}\n", "C102", "tokens: 64"),
-    (".config/models.json", '{"bot": {⟦"sorce": "hub:a/b", "source": "x"}}', "C101", "`source`"),
+    (".config/models.json", '{"bot": {⟦"souce_": "hub:a/b", "source": "x"}}', "C101", "`source`"),
     (".config/models.json", '{⟦"bot": {"licence": "MIT"}}', "C103", "`source` is missing"),
     (".config/models.json", '{"bot": ⟦"hub:a/b"}', "C102", "must be a table"),
     (".config/models.json", '{"b": {"source": "x", "checksum": ⟦"abc"}}', "C104", "sha256"),

@@ -74,7 +74,7 @@ def test_the_help_tells_every_exit_code_and_the_variables(cli) -> None:
 NEARLY = [
     (["rnu"], "Did you mean 'run'?"),
     (["runs", "lst"], "Did you mean 'list'?"),
-    (["generat"], "Did you mean 'generate'?"),
+    (["gennerate"], "Did you mean 'generate'?"),
     (["show", "optimizr"], "Did you mean 'optimizer'?"),
     (["show", "zzz"], "Choose from: model-source, data-source"),
     (["plan", "x.toml", "--jsno"], "--json"),
@@ -98,7 +98,7 @@ def test_a_mistake_in_the_command_line_is_exit_2_with_a_remedy_on_stderr(
 
 
 def test_an_unknown_plugin_after_p_is_an_error_and_not_a_silent_nothing(cli) -> None:
-    for word in ("trainng", "no:trainng"):
+    for word in ("traaining", "no:traaining"):
         result = cli("-p", word, "plugins")
         assert (result.code, result.out) == (4, "")
         assert "did you mean 'training'?" in result.err

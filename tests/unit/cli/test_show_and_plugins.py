@@ -141,7 +141,7 @@ def test_check_of_a_plugin_imports_all_that_it_names(cli, kernel, plugin, over) 
     assert "offers, all of them importable" in cli("plugins", "check", "caches").out
     assert bad.code == 1
     assert "problem: store odd: cannot import 'nowhere:Thing'" in bad.out
-    assert cli("plugins", "check", "cachse").code == 4
+    assert cli("plugins", "check", "cachess").code == 4
 
 
 def test_plugins_alone_is_the_list(cli) -> None:

@@ -169,7 +169,11 @@ with files.lock(Path(sys.argv[1])):
 def holder(path: Path) -> Iterator[Any]:
     """Another process that holds the lock until its stdin is closed."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", HOLDER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # Not measured: what a killed process leaves of its measurements is torn.
+        env={k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")},
     )
     with process:
         assert process.stdout

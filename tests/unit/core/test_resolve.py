@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from llamahome_core import Component, ConfigError, RequirementError, hookimpl
+from llamahome_core import (
+    Component,
+    ConfigError,
+    RequirementError,
+    UnavailableError,
+    hookimpl,
+)
 from llamahome_core.discovery import Policy
 
 
@@ -86,6 +92,17 @@ def test_a_component_that_is_not_installed_gives_the_pip_command(make_kernel, ta
     assert problem.code == "P204"
     assert problem.message == "'absent' needs lh_no, which is not installed"
     assert problem.fix == "pip install 'llamahome[train]'"
+
+
+def test_work_outside_a_run_needs_no_component_that_it_does_not_build(make_kernel, workspace):
+    """Versions can be listed where torch is not installed; what is built says what it lacks."""
+    (workspace.config / "llamahome.toml").write_text('[cache]\nuse = "absent"\n')
+
+    context = make_kernel(Others()).context()
+
+    assert context.build("store")
+    with pytest.raises(UnavailableError, match="'absent' needs lh_no"):
+        context.build("cache")
 
 
 def test_all_problems_come_at_once_in_file_order(make_kernel, tmp_path):
