@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from llamahome_core import (
     Context,
     ModelFolder,
@@ -36,15 +38,10 @@ def publish(context: Context) -> None:
         context.events.emit("note", text="nothing is published: the recipe switches it off")
         return
     context.phase("publish")
-    trained = context.get(Trained)
-    with _scratch(context) as scratch:
-        parts = _write(context, trained, scratch)
-        if not parts:
-            context.warn("nothing is published: whole weights were trained, and merged is off")
-            return
-        version = context.get(Registry).publish(
-            context.recipe.publish_name, parts, tags=wanted.tags, metadata=_metadata(context)
-        )
+    version = _published_before(context) or _publish(context)
+    if version is None:
+        context.warn("nothing is published: whole weights were trained, and merged is off")
+        return
     context.put(Version, version)
     context.events.emit(
         "published",
@@ -54,6 +51,36 @@ def publish(context: Context) -> None:
         parts={part: str(path) for part, path in version.files.items()},
         size=sum(_size(path) for path in version.files.values()),
     )
+
+
+def _publish(context: Context) -> Version | None:
+    with _scratch(context) as scratch:
+        parts = _write(context, context.get(Trained), scratch)
+        if not parts:
+            return None
+        recipe = context.recipe
+        return context.get(Registry).publish(
+            recipe.publish_name, parts, tags=recipe.publish.tags, metadata=_metadata(context)
+        )
+
+
+def _published_before(context: Context) -> Version | None:
+    """What this run published before it was killed, on its way to writing that down."""
+    if not context.resume:
+        return None
+    registry, identity = context.get(Registry), run_identity(context)
+    for version in registry.versions(context.recipe.publish_name):
+        if version.metadata.get("run_identity") == identity:
+            return registry.find(version.label)
+    return None
+
+
+def run_identity(context: Context) -> str | None:
+    """Tells this run from another of the same name in another workspace: its first event's hash."""
+    if context.directory is None:
+        return None
+    with (context.directory / "events.jsonl").open("rb") as events:
+        return xxhash.xxh3_128_hexdigest(events.readline())
 
 
 def plan_publish(context: Context) -> dict[str, Any]:
@@ -147,6 +174,7 @@ def _metadata(context: Context) -> dict[str, Any]:
             "digest": base.digest,
         },
         "run": context.directory.name if context.directory else None,
+        "run_identity": run_identity(context),
         "recipe": context.recipe.name,
         "seed": context.recipe.seed,
         "licence": base.licence or reference.licence,

@@ -271,3 +271,15 @@ def test_published_weights_load_in_plain_transformers_and_peft_and_agree(
     assert merged.config._attn_implementation == "sdpa"
     torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-5)
     assert (left - untrained).abs().max() > 1e-2
+
+
+def test_a_run_killed_after_publishing_publishes_no_second_version(kernel, recipe):
+    """What it published counts, though it did not live to write that down."""
+    first = kernel.run(recipe)
+    run = only_run(kernel)
+    (run / "status.json").unlink()  # as a kill between the two leaves it
+
+    again = kernel.resume("tiny-1")
+
+    assert again.version == first.version
+    assert [e["label"] for e in events(run, "published")] == ["tiny:v1", "tiny:v1"]
