@@ -69,4 +69,3 @@ class Prepared:
             DataError: A document does not fit into a step.
         """
         return EvaluationSteps(self._evaluation, self.batch)
-

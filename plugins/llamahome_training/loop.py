@@ -172,4 +172,3 @@ class Loop:
 
 def _due(every: int | None, step: int) -> bool:
     return every is not None and step % every == 0
-

@@ -33,4 +33,5 @@ def test_a_run_killed_at_random_moments_and_resumed_ends_with_the_same_bits(
     assert done.returncode == 0, f"seed {seed}:\n{done.stderr[-3000:]}"
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["equal"] == TRIALS, f"seed {seed}:\n{done.stdout}"
+    assert found["published_twice"] == 0, f"seed {seed}:\n{done.stdout}"
     assert found["kills"] > TRIALS, "most runs are killed more than once"

@@ -62,7 +62,7 @@ def test_json_is_written_for_people_and_never_as_nan(tmp_path):
 
 def test_a_file_name_that_is_no_utf_8_survives_in_json(tmp_path):
     """Python holds such a name as half of a surrogate pair, which UTF-8 cannot."""
-    name = os.fsdecode(b"caf\xe9")
+    name = os.fsdecode(b"stra\xdfe")
     files.write_json(tmp_path / "value.json", [name])
 
     assert json.loads((tmp_path / "value.json").read_text(encoding="utf-8")) == [name]

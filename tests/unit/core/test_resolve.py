@@ -159,7 +159,7 @@ max_length = 3
     ("change", "problem"),
     [
         ({"model": {}}, ("C103", "model")),
-        ({"model": {"fro": "x"}}, ("C103", "model")),
+        ({"model": {"form": "x"}}, ("C103", "model")),
         ({"model": {"from": ""}}, ("C102", "model.from")),
         ({"model": {"from": 5}}, ("C102", "model.from")),
         ({"model": {"from": "m", "froom": 1}}, ("C101", "model.froom")),

@@ -63,6 +63,13 @@ def test_a_home_that_cannot_be_one_says_how_to_mend_it(tmp_path):
         Workspace.find(tmp_path, {"LLAMAHOME_HOME": str(tmp_path / "file")})
 
 
+def test_a_user_without_a_home_is_told_what_to_set(tmp_path):
+    """As in a container, whose user is only a number."""
+    with pytest.raises(WorkspaceError, match="there is no folder for a workspace") as caught:
+        Workspace.find(tmp_path, {"LLAMAHOME_HOME": "~nobody-x/llamas"})
+    assert "LLAMAHOME_HOME" in str(caught.value.hint)
+
+
 def test_everything_has_its_place_in_it(tmp_path):
     """What is the user's is not in a cache, and all caches are in one folder."""
     workspace = Workspace(tmp_path)
