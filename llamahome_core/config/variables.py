@@ -19,7 +19,10 @@ from llamahome_core.config.problems import ConfigError, Problem, problem_in
 PREFIX = "LLAMAHOME_"
 RESERVED = frozenset(
     f"{PREFIX}{name}"
-    for name in ("HOME", "ENV", "PLUGINS", "STRICT", "DEBUG", "REQUIRE", "FAILPOINT")
+    for name in (
+        *("HOME", "ENV", "PLUGINS", "STRICT", "DEBUG", "REQUIRE", "FAILPOINT"),
+        *("TRIALS", "TEST_SEED", "TEST_CACHE"),  # of the tests
+    )
 )
 """Variables that speak to the program itself and are no settings."""
 

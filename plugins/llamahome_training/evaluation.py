@@ -72,9 +72,10 @@ class Evaluator:
         if not self.data or (measured := self.measure(module, trainer)) is None:
             return
         loss, tokens = measured
-        best = self.best is None or loss < self.best
-        self.best, self.last = loss if best else self.best, loss
-        self.first = loss if self.first is None else self.first
+        best = math.isfinite(loss) and (self.best is None or loss < self.best)
+        if math.isfinite(loss):  # a checkpoint's JSON has no other numbers
+            self.best, self.last = loss if best else self.best, loss
+            self.first = loss if self.first is None else self.first
         self.context.events.emit(
             "eval", step=step, loss=loss, ppl=perplexity(loss), tokens=tokens, best=best
         )
