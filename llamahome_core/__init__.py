@@ -1,7 +1,7 @@
 """The LlamaHome kernel: discover plugins, resolve a recipe, plan, run, record.
 
-These names are the whole public interface, with ``llamahome_core.files``, ``.records`` and
-``.testing``; everything else may change without notice.
+These names are the whole public interface, with ``llamahome_core.files`` and ``.records``;
+everything else may change without notice.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ if TYPE_CHECKING:
         Train,
     )
     from llamahome_core.run import Run
+    from llamahome_core.terminal import clean
     from llamahome_core.values import (
         CacheStats,
         Encoded,
@@ -123,6 +124,7 @@ _HOMES = {
     "Objective Optimizer PreparedData Progress Registry Schedule Steps Store Trained Trainer",
     "recipe": "Batch CatalogueEntry Checkpoint Evaluate Publish Recipe Sample Selection Train",
     "run": "Run",
+    "terminal": "clean",
     "values": "CacheStats Encoded EncodedChat Example Message MicroBatch ModelFolder "
     "ModelReference Outcome Row StepData StepResult Version",
     "workspace": "Workspace",
@@ -213,6 +215,7 @@ __all__ = [
     "Workspace",
     "WorkspaceError",
     "__version__",
+    "clean",
     "hookimpl",
     "live_events",
     "read_events",

@@ -182,7 +182,8 @@ class RunInfo:
     published: str | None = None
 
 
-def _state(directory: Path) -> str:
+def state_of(directory: Path) -> str:
+    """The state of :class:`RunInfo`, without reading the events: cheap enough to ask often."""
     try:
         state = str(json.loads((directory / "status.json").read_bytes())["state"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -205,7 +206,7 @@ def describe(directory: Path) -> RunInfo:
             found["evaluation"] = event.get("loss")
         elif event["t"] == "published":
             found["published"] = event.get("label")
-    return RunInfo(name=directory.name, directory=directory, state=_state(directory), **found)
+    return RunInfo(name=directory.name, directory=directory, state=state_of(directory), **found)
 
 
 def all_directories(runs: Path) -> list[Path]:

@@ -13,7 +13,7 @@ import click
 
 from llamahome_core.cli.help import Command, as_json
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import print_json
+from llamahome_core.cli.output import echo, print_json
 from llamahome_core.cli.plugins import offers_of
 from llamahome_core.config import ConfigError
 from llamahome_core.errors import LlamaHomeError
@@ -60,9 +60,9 @@ def _show(findings: Sequence[Finding]) -> None:
     before = ""
     for check, status, text in findings:
         label = "" if check == before else check
-        click.echo(f"{signs[status]}  {label:<{width}}  {text}")
+        echo(f"{signs[status]}  {label:<{width}}  {text}")
         before = check
-    click.echo(f"{_count(findings, 'problem')}, {_count(findings, 'warning')}")
+    echo(f"{_count(findings, 'problem')}, {_count(findings, 'warning')}")
 
 
 def _count(findings: Sequence[Finding], wanted: str) -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llamahome_core.cli.output import say, use_color
+from llamahome_core.cli.output import LINES, say, use_color
 from llamahome_core.errors import LlamaHomeError, StorageError, WorkspaceError
+from llamahome_core.terminal import clean
 
 if TYPE_CHECKING:
     from llamahome_core.cli.main import State
@@ -67,10 +68,11 @@ def report(error: LlamaHomeError, state: State) -> int:
     if state.verbosity > SILENT:
         color = use_color(state.color)
         if isinstance(error, ConfigError):
-            say(render(error.problems, color=color))
+            say(render(error.problems, color=color), styled=True)
         else:
-            head = f"error[{error.code}]"
-            say(f"{click.style(head, fg='red', bold=True) if color else head}: {error.message}")
+            head = clean(f"error[{error.code}]")
+            head = click.style(head, fg="red", bold=True) if color else head
+            say(f"{head}: {clean(error.message, keep=LINES)}", styled=True)
             if error.hint:
                 say(f"  fix: {error.hint}")
             say(f"  docs: llamahome explain {error.code}")

@@ -12,6 +12,11 @@ from typing import Any, TextIO
 
 import click
 
+from llamahome_core.terminal import clean
+
+LINES = "\n\t"
+"""What stays of the control characters where text has several lines."""
+
 
 def use_color(mode: str, stream: Any = None) -> bool:
     """Whether to colour: the option, then FORCE_COLOR, NO_COLOR, TERM=dumb, then the terminal."""
@@ -24,8 +29,19 @@ def use_color(mode: str, stream: Any = None) -> bool:
     return bool((stream or sys.stderr).isatty())
 
 
-def say(text: str = "") -> None:
-    """A line for people, to stderr; whether anybody reads it changes nothing."""
+def echo(text: str = "") -> None:
+    """Lines for people, to stdout, without what a terminal would obey; never for JSON."""
+    click.echo(clean(text, keep=LINES))
+
+
+def say(text: str = "", *, styled: bool = False) -> None:
+    """Lines for people, to stderr; whether anybody reads them changes nothing.
+
+    Args:
+        text: The lines; what a terminal would obey is dropped.
+        styled: *text* is clean already, and coloured.
+    """
+    text = text if styled else clean(text, keep=LINES)
     try:
         # Colour was decided before: click would take it off again where stderr is no terminal.
         click.echo(text, err=True, color=True)
@@ -57,19 +73,24 @@ def value_text(value: Any) -> str:
         return ", ".join(f"{k} {value_text(v)}" for k, v in value.items()) or "none"
     if isinstance(value, list | tuple):
         return ", ".join(map(value_text, value)) or "none"
-    return " ".join(str(value).split("\n"))
+    return one_line(value)
+
+
+def one_line(value: object) -> str:
+    """The text of *value* on one line, harmless for a terminal."""
+    return clean(" ".join(str(value).split("\n")))
 
 
 def pairs(rows: Sequence[tuple[str, Any]], indent: str = "") -> None:
     """Labels and values to stdout, one on each line, the values below each other."""
     width = max((len(label) for label, _ in rows), default=0)
     for label, value in rows:
-        click.echo(f"{indent}{label.ljust(width)}  {value_text(value)}".rstrip())
+        echo(f"{indent}{label.ljust(width)}  {value_text(value)}".rstrip())
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Aligned columns to stdout; on a terminal a long row is cut rather than wrapped."""
-    cells = [[" ".join(str(cell).split("\n")) for cell in row] for row in (header, *rows)]
+    cells = [[one_line(cell) for cell in row] for row in (header, *rows)]
     widths = [max(_width(row[i]) for row in cells) for i in range(len(header))]
     limit = _columns()
     for row in cells:

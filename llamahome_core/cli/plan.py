@@ -9,7 +9,7 @@ import click
 
 from llamahome_core.cli.help import Command, as_json, assignments
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import pairs, print_json, table
+from llamahome_core.cli.output import echo, pairs, print_json, table
 from llamahome_core.errors import LlamaHomeError
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ def _show(made: Plan, details: Mapping[str, Mapping[str, Any]]) -> None:
                 record["origin"],
             )
         )
-    click.echo(f"{recipe.name}, seed {recipe.seed}\n")
+    echo(f"{recipe.name}, seed {recipe.seed}\n")
     table(("PART", "USES", "PLUGIN", "FROM", "CHOSEN BY"), rows)
     for stage, values in details.items():
-        click.echo(f"\n{stage}")
+        echo(f"\n{stage}")
         pairs([(key.replace("_", " "), value) for key, value in values.items()], indent="  ")
 
 
@@ -142,7 +142,7 @@ def check(
 def _report(state: State, errors: Mapping[str, LlamaHomeError | None]) -> None:
     for name, error in errors.items():
         if error is None:
-            click.echo(f"{name}: ok")
+            echo(f"{name}: ok")
         else:
             from llamahome_core.cli.endings import report
 

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from llamahome_core.cli.help import Group, as_json
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import print_json, say, table
+from llamahome_core.cli.output import echo, print_json, say, table
 from llamahome_core.components import Component, Kind, Ref
 from llamahome_core.discovery import Plugin
 from llamahome_core.errors import PluginError, UnknownNameError, suggest
@@ -178,13 +178,13 @@ def check_plugin(ctx: click.Context, name: str, as_json: bool) -> None:
     if as_json:
         print_json("plugin", **_record(plugin, offers), problems=problems)
     else:
-        click.echo(f"{plugin.name}  {plugin.status}  {plugin.origin}")
+        echo(f"{plugin.name}  {plugin.status}  {plugin.origin}")
         if plugin.error is not None:
-            click.echo("".join(traceback.format_exception(plugin.error)).rstrip())
+            echo("".join(traceback.format_exception(plugin.error)).rstrip())
         for problem in problems:
-            click.echo(f"problem: {problem}")
+            echo(f"problem: {problem}")
         if not problems:
-            click.echo(f"{sum(o.plugin is plugin for o in offers)} offers, all of them importable")
+            echo(f"{sum(o.plugin is plugin for o in offers)} offers, all of them importable")
     ctx.exit(1 if problems else 0)
 
 

@@ -13,7 +13,7 @@ import click
 from llamahome_core.cli.endings import SILENT, crash, report
 from llamahome_core.cli.help import Command, as_json, assignments
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import say
+from llamahome_core.cli.output import echo, say
 from llamahome_core.components import Kind
 from llamahome_core.config import structure
 from llamahome_core.context import Stop
@@ -82,7 +82,7 @@ def run(  # one for each option
     if outcome.error is not None and not monitors:
         _tell(outcome.error, state)
     if outcome.version is not None and not as_json and state.verbosity > SILENT:
-        click.echo(outcome.version.label)
+        echo(outcome.version.label)
     sys.exit(exit_code(outcome))
 
 

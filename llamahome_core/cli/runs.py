@@ -13,9 +13,9 @@ import click
 from llamahome_core import records
 from llamahome_core.cli.help import Group, as_json
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import pairs, print_json, say, table
+from llamahome_core.cli.output import echo, pairs, print_json, say, table
 from llamahome_core.events import live_events
-from llamahome_core.run import RunInfo, all_directories, describe, find_directory
+from llamahome_core.run import RunInfo, all_directories, describe, find_directory, state_of
 
 _POLL = 0.2
 
@@ -124,7 +124,10 @@ def logs(state: State, name: str, *, events: bool, follow: bool, as_json: bool) 
     directory = find_directory(state.kernel.workspace.runs, name)
     path = directory / ("events.jsonl" if events else "log/run.log")
     for line in _followed(path, directory) if follow else _lines(path, 0)[0]:
-        click.echo(line if as_json else _readable(line))
+        if as_json:
+            click.echo(line)
+        else:
+            echo(_readable(line))
 
 
 def _lines(path: Path, offset: int) -> tuple[list[str], int]:
@@ -142,7 +145,7 @@ def _followed(path: Path, directory: Path) -> Iterator[str]:
     offset, going = 0, True
     while going:
         # Asked before reading: all that the run wrote before it ended is read.
-        going = describe(directory).state == "running"
+        going = state_of(directory) == "running"
         lines, offset = _lines(path, offset)
         yield from lines
         if going:

@@ -9,7 +9,7 @@ import click
 
 from llamahome_core.cli.help import Command, as_json, one_of
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import print_json, table
+from llamahome_core.cli.output import echo, print_json, table
 from llamahome_core.components import Component, Kind
 from llamahome_core.config import Setting, describe
 from llamahome_core.discovery import Plugin
@@ -68,7 +68,7 @@ def _overview(catalog: Catalog, *, as_json: bool) -> None:
         print_json("show", kinds=kinds, tables=tables)
         return
     table(("KIND", "COMPONENTS"), [(kind, ", ".join(names)) for kind, names in kinds.items()])
-    click.echo()
+    echo()
     table(("TABLE", "SETTINGS"), [(name, ", ".join(keys)) for name, keys in tables.items()])
 
 
@@ -92,7 +92,7 @@ def _table(name: str, key: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json("table", name=name, settings=[_record(setting) for setting in settings])
         return
-    click.echo(f"[{name}]")
+    echo(f"[{name}]")
     _echo(settings)
 
 
@@ -128,13 +128,13 @@ def _component(catalog: Catalog, kind: Kind, name: str, *, as_json: bool) -> Non
         records = [_record(setting) for setting in settings]
         print_json("component", kind=title, **_head(plugin, component), settings=records)
         return
-    click.echo(f"{component.name} ({kind.title}, from {plugin.name}, {plugin.origin})")
-    click.echo(f"  {component.summary}")
+    echo(f"{component.name} ({kind.title}, from {plugin.name}, {plugin.origin})")
+    echo(f"  {component.summary}")
     if missing := component.missing():
-        click.echo(f"  unavailable: {', '.join(missing)} missing; {component.install_hint()}")
+        echo(f"  unavailable: {', '.join(missing)} missing; {component.install_hint()}")
     _echo(settings)
     if not settings:
-        click.echo("\n  It has no settings.")
+        echo("\n  It has no settings.")
 
 
 def _head(plugin: Plugin, component: Component) -> dict[str, Any]:
@@ -151,11 +151,11 @@ def _head(plugin: Plugin, component: Component) -> dict[str, Any]:
 
 def _echo(settings: Sequence[Setting]) -> None:
     for name, setting in _flat(settings, ""):
-        click.echo(f"\n  {name}: {setting.type}{_default(setting)}")
+        echo(f"\n  {name}: {setting.type}{_default(setting)}")
         if setting.help:
-            click.echo(click.wrap_text(setting.help, 88, "      ", "      "))
+            echo(click.wrap_text(setting.help, 88, "      ", "      "))
         if setting.constraint:
-            click.echo(f"      {setting.constraint}")
+            echo(f"      {setting.constraint}")
 
 
 def _flat(settings: Sequence[Setting], prefix: str) -> Iterator[tuple[str, Setting]]:

@@ -34,6 +34,9 @@ class LineWriter:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             os.ftruncate(self._descriptor, _whole_lines(self.path))
         except OSError as error:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
             raise StorageError(f"cannot append to {self.path}: {why(error)}") from error
 
     def write(self, line: str) -> None:

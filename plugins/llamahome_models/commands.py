@@ -19,6 +19,7 @@ from llamahome_core import (
     ModelFolder,
     Models,
     Progress,
+    clean,
 )
 
 
@@ -126,7 +127,8 @@ class _Stream:
         self._ids.append(token)
         text = self._codec.decode(self._ids)
         if not text.endswith("\N{REPLACEMENT CHARACTER}"):
-            click.echo(text[self._shown :], nl=False)
+            # Piece by piece: an escape sequence without an end may not swallow what follows it.
+            click.echo(clean(text[self._shown :], keep="\n\t"), nl=False)
             self._shown = len(text)
             with contextlib.suppress(BrokenPipeError):
                 sys.stdout.flush()

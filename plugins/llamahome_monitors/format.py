@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from attrs import frozen
 
-# Sequences that terminals obey: CSI, then the ones that carry a string, then the short ones.
-_ESCAPES = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
-    r"|\x1b[ -/]*[0-~]?"
-)
+from llamahome_core import clean as without_controls
+
 _LONGEST = 4000
+_SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85"  # control characters that are white space
 _THREE_DIGITS = 999.5  # from here on, the next unit
 _MILLISECONDS = 0.095
 _FRACTIONS = 9.995
@@ -60,12 +55,9 @@ def symbols_for(encoding: str | None) -> Symbols:
 def clean(text: Any) -> str:
     """One line without anything that a terminal would obey: model answers are not trusted.
 
-    Escape sequences, control and format characters (also those that reverse the direction of
-    writing) are dropped; white space of any kind becomes one space.
+    What :func:`llamahome_core.clean` drops is dropped; white space of any kind becomes one space.
     """
-    plain = _ESCAPES.sub("", str(text)[:_LONGEST])
-    kept = (c if c.isspace() or unicodedata.category(c)[0] != "C" else "" for c in plain)
-    return " ".join("".join(kept).split())
+    return " ".join(without_controls(str(text)[:_LONGEST], keep=_SPACES).split())
 
 
 def count(number: float, symbols: Symbols = UNICODE) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from attrs import frozen
 
-from llamahome_core import Context, IntegrityError, RunError, Trainer, files, records
+from llamahome_core import Context, IntegrityError, ModelFolder, RunError, Trainer, files, records
 
 FORMAT = 1
 TENSORS, STATE = "state.safetensors", "state.json"
@@ -31,6 +31,9 @@ class Position:
         first_evaluation: Held-out loss before training.
         best_evaluation: Lowest held-out loss.
         last_evaluation: Newest held-out loss.
+        evaluated: Step at which the held-out loss was last measured to its end.
+        sampled: Step at which all prompts were last answered.
+        skipped: Steps in a row, up to this one, whose gradient was not finite.
     """
 
     step: int = 0
@@ -39,6 +42,9 @@ class Position:
     first_evaluation: float | None = None
     best_evaluation: float | None = None
     last_evaluation: float | None = None
+    evaluated: int | None = None
+    sampled: int | None = None
+    skipped: int = 0
 
 
 @frozen(kw_only=True)
@@ -68,15 +74,17 @@ def existing(run: Path) -> list[Path]:
     return sorted((run / "checkpoints").glob("step-*"), reverse=True)
 
 
-def _random_state() -> dict[str, torch.Tensor]:
+def _random_state(device: Any) -> dict[str, torch.Tensor]:
     states = {"random/torch": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states["random/cuda"] = torch.cuda.get_rng_state()
+    if torch.device(device).type == "cuda":
+        states["random/cuda"] = torch.cuda.get_rng_state(device)
     return states
 
 
 def _identity(context: Context, data_digest: str) -> dict[str, Any]:
-    return {"data": data_digest, "seed": context.recipe.seed, "model": context.recipe.model}
+    """What a checkpoint belongs to, by content: a name may mean another model by now."""
+    model = context.get(ModelFolder).digest
+    return {"data": data_digest, "seed": context.recipe.seed, "model": model}
 
 
 def save(context: Context, trainer: Trainer, position: Position, data: str, reason: str) -> None:
@@ -99,7 +107,9 @@ def save(context: Context, trainer: Trainer, position: Position, data: str, reas
         identity=_identity(context, data),
     )
     with files.new_folder(target, lambda: {"step": position.step}) as folder:
-        tensors = {k: v.contiguous() for k, v in trainer.tensors().items()} | _random_state()
+        tensors = {k: v.contiguous() for k, v in trainer.tensors().items()} | _random_state(
+            trainer.device
+        )
         save_file(tensors, folder / TENSORS)
         files.write_json(folder / STATE, records.dump(state))
     prune(context, keep=context.recipe.checkpoint.keep_last)
@@ -122,18 +132,22 @@ def restore(context: Context, trainer: Trainer, data: str) -> Position:
         RunError: There are checkpoints, and none is intact, or it belongs to other data.
     """
     found = existing(_directory(context))
-    skipped = []
+    damaged: dict[Path, str] = {}
     for path in found:
         try:
             files.verify_folder(path)
         except IntegrityError as error:
-            skipped.append(error.message)
+            damaged[path] = error.message
             context.warn(f"skipped a checkpoint: {error.message}")
             continue
-        return _load(context, trainer, path, data)
+        position = _load(context, trainer, path, data)
+        # Kept, it would stand where this run saves next, and count as one of those to keep.
+        for other in damaged:
+            files.discard(other)
+        return position
     if found:
         raise RunError(
-            f"{len(found)} checkpoints and none intact: {'; '.join(skipped)}",
+            f"{len(found)} checkpoints and none intact: {'; '.join(damaged.values())}",
             code="R604",
             hint="start a new run of the same recipe",
         )
@@ -158,8 +172,8 @@ def _load(context: Context, trainer: Trainer, path: Path, data: str) -> Position
     tensors = load_file(path / TENSORS)
     trainer.restore(tensors, state.trainer)
     torch.set_rng_state(tensors["random/torch"])
-    if torch.cuda.is_available() and "random/cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random/cuda"])
+    if "random/cuda" in tensors and torch.device(trainer.device).type == "cuda":
+        torch.cuda.set_rng_state(tensors["random/cuda"], trainer.device)
     return state.position
 
 

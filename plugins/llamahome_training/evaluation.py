@@ -67,10 +67,12 @@ class Evaluator:
             module.train(was_training)
         return trainer.total(total) / max(trainer.total(count), 1), count
 
-    def run(self, module: Any, trainer: Trainer, step: int) -> None:
-        """Measure and report."""
-        if not self.data or (measured := self.measure(module, trainer)) is None:
-            return
+    def run(self, module: Any, trainer: Trainer, step: int) -> bool:
+        """Measure and report; false if the run was asked to stop meanwhile."""
+        if not self.data:
+            return True
+        if (measured := self.measure(module, trainer)) is None:
+            return False
         loss, tokens = measured
         best = math.isfinite(loss) and (self.best is None or loss < self.best)
         if math.isfinite(loss):  # a checkpoint's JSON has no other numbers
@@ -79,6 +81,7 @@ class Evaluator:
         self.context.events.emit(
             "eval", step=step, loss=loss, ppl=perplexity(loss), tokens=tokens, best=best
         )
+        return True
 
 
 def perplexity(loss: float) -> float | None:
@@ -99,20 +102,22 @@ class Sampler:
             codec = self.context.get(ChatCodec)
             self._prompts = [(prompt, prompt_ids(codec, prompt)) for prompt in prompts]
 
-    def run(self, module: Any, step: int) -> None:
-        """Answer each prompt and report; the same seed each time, so that answers compare."""
-        if not self._prompts:
-            return
+    def run(self, module: Any, step: int) -> bool:
+        """Answer each prompt and report; the same seed each time, so that answers compare.
+
+        False if the run was asked to stop meanwhile.
+        """
         samples = []
         for prompt, ids in self._prompts:
             if self.context.stop.requested:
-                return
+                return False
             answer = self._answer(module, ids)
             self.context.events.emit("sample", step=step, prompt=prompt, answer=answer)
             samples.append({"prompt": prompt, "answer": answer})
-        if self.context.directory is not None:
+        if samples and self.context.directory is not None:
             name = f"step-{step:09d}.json"
             files.write_json(self.context.directory / "samples" / name, samples)
+        return True
 
     def _answer(self, module: Any, ids: list[int]) -> str:
         settings = self.context.recipe.sample

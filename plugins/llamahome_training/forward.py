@@ -92,5 +92,5 @@ def refuse_leaks(module: Any, device: torch.device | str, vocabulary: int) -> No
     if not torch.equal(*outputs):
         raise TrainingError(
             "this model mixes documents that lie end to end, so that training would leak",
-            hint="[batch] rows = 1 trains one document at a time",
+            hint="train a model with plain attention: recurrent layers are not supported yet",
         )

@@ -47,7 +47,10 @@ class Loop:
     evaluator: Evaluator
     sampler: Sampler
     position: Position = field(factory=Position)
-    _skipped: int = 0
+    _recorder: Recorder = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._recorder = Recorder(self.context, self.total)
 
     def run(self) -> None:
         """Train.
@@ -57,15 +60,12 @@ class Loop:
             TrainingError: The gradient was not finite several times in a row.
         """
         self.module.train()
-        recorder = Recorder(self.context, self.total)
-        if self.position.step == 0:
-            self._look(evaluate=True, sample=True)
-        recorder.start()
+        self._look()  # before the first step, or what a stop interrupted
         while self.position.step < self.total:
             self._stop_if_asked()
-            with recorder.step() as record:
+            with self._recorder.step() as record:
                 self._one(record)
-            self._after(recorder)
+            self._after()
         self._stop_if_asked()
 
     def _one(self, record: dict[str, Any]) -> None:
@@ -110,65 +110,62 @@ class Loop:
 
     def _guard(self, data: StepData, applied: bool) -> None:
         """A step that is not finite changes nothing; several in a row end the run."""
+        skipped = 0 if applied else self.position.skipped + 1
+        self.position = evolve(self.position, skipped=skipped)
         if applied:
-            self._skipped = 0
             return
-        self._skipped += 1
         rows = ", ".join(map(str, data.rows[:8]))
         self.context.warn(
             f"step {self.position.step} was skipped: its gradient is not finite (documents {rows})",
             step=self.position.step,
         )
-        if self._skipped >= MAX_SKIPPED:
+        if skipped >= MAX_SKIPPED:
             raise TrainingError(
                 f"the gradient was not finite in {MAX_SKIPPED} steps in a row, up to step "
                 f"{self.position.step}",
                 hint="lower [optimizer] learning_rate, or look at the documents named in warnings",
             )
 
-    def _after(self, recorder: Recorder) -> None:
-        recipe, step = self.context.recipe, self.position.step
-        recorder.write()
-        last = step == self.total
-        evaluate = last or _due(recipe.evaluate.every, step)
-        sample = last or _due(recipe.sample.every, step)
-        if evaluate or sample:
-            self._look(evaluate=evaluate, sample=sample)
-        if not last and step % recipe.checkpoint.every == 0:
-            self._save("schedule")
-        elif last:
-            self._save("end")
-        if evaluate or sample or last:
-            recorder.start()
+    def _after(self) -> None:
+        """What follows a step: the record, a look at the model, a checkpoint."""
+        step, every = self.position.step, self.context.recipe.checkpoint.every
+        self._recorder.write()
+        self._look()
+        if step == self.total or step % every == 0:
+            self._save("end" if step == self.total else "schedule")
 
-    def _look(self, *, evaluate: bool, sample: bool) -> None:
-        """Evaluate and sample, outside the measured time."""
+    def _look(self) -> None:
+        """Evaluate and sample where that is due and not done yet, outside the measured time."""
+        recipe, step = self.context.recipe, self.position.step
+        if self._due(recipe.evaluate.every) and self.position.evaluated != step:
+            self._recorder.flush()
+            done = self.evaluator.run(self.module, self.trainer, step)
+            self.position = evolve(
+                self.position,
+                evaluated=step if done else self.position.evaluated,
+                first_evaluation=self.evaluator.first,
+                best_evaluation=self.evaluator.best,
+                last_evaluation=self.evaluator.last,
+            )
+        if self._due(recipe.sample.every) and self.position.sampled != step:
+            self._recorder.flush()
+            done = self.sampler.run(self.module, step)
+            self.position = evolve(self.position, sampled=step if done else self.position.sampled)
+
+    def _due(self, every: int | None) -> bool:
+        """At the start, at the end, and each *every* steps between."""
         step = self.position.step
-        if evaluate:
-            self.evaluator.run(self.module, self.trainer, step)
-        if sample:
-            self.sampler.run(self.module, step)
-        self.position = evolve(
-            self.position,
-            first_evaluation=self.evaluator.first,
-            best_evaluation=self.evaluator.best,
-            last_evaluation=self.evaluator.last,
-        )
+        return step in {0, self.total} or (every is not None and step % every == 0)
 
     def _save(self, reason: str) -> None:
+        self._recorder.flush()  # a checkpoint whose steps are in no record would leave a gap
         checkpoints.save(self.context, self.trainer, self.position, self.data_digest, reason)
 
     def _stop_if_asked(self) -> None:
-        stop = self.context.stop
+        stop, step = self.context.stop, self.position.step
         if stop.signal is None:
             return
-        if self.position.step > 0:
+        if step > 0:
             self._save("signal")
-        raise Interrupted(
-            f"stopped after step {self.position.step} of {self.total}, and saved",
-            signal=stop.signal,
-        )
-
-
-def _due(every: int | None, step: int) -> bool:
-    return every is not None and step % every == 0
+        saved = ", and saved" if step > 0 else ": there is nothing to save yet"
+        raise Interrupted(f"stopped after step {step} of {self.total}{saved}", signal=stop.signal)

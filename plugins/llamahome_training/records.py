@@ -30,9 +30,10 @@ class Recorder:
     _seconds: float = 0.0
     _done: int = 0
 
-    def start(self) -> None:
-        """Write what is left of the interval: the next step is after a pause."""
-        self._flush()
+    def flush(self) -> None:
+        """Write what there is of the interval: a pause or a checkpoint comes."""
+        if self._steps:
+            self._write_event()
 
     @contextlib.contextmanager
     def step(self) -> Iterator[dict[str, Any]]:
@@ -46,11 +47,9 @@ class Recorder:
     def write(self) -> None:
         """Write an event if the interval is full."""
         if len(self._steps) >= self.context.recipe.train.log_every:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
-        if not self._steps:
-            return
+    def _write_event(self) -> None:
         records, self._steps = self._steps, []
         seconds = sum(r["step_s"] for r in records)
         tokens = sum(r["num_tokens"] for r in records)

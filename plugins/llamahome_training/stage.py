@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from llamahome_core import Context, ModelFolder, PreparedData, Trained
+from llamahome_core import Context, ModelFolder, PreparedData, Trained, files
 from llamahome_training import checkpoints, forward, model
 from llamahome_training.evaluation import Evaluator, Sampler
 from llamahome_training.loop import Loop
@@ -15,11 +15,14 @@ from llamahome_training.loop import Loop
 
 def train(context: Context) -> None:
     """Train; leaves a `Trained` in the context. The process's random state is as it was before."""
-    if threads := context.recipe.resources.threads:
-        torch.set_num_threads(threads)
-    with torch.random.fork_rng():
-        torch.manual_seed(context.recipe.seed)
-        _train(context)
+    before = torch.get_num_threads()
+    torch.set_num_threads(context.recipe.resources.threads or before)
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(context.recipe.seed)
+            _train(context)
+    finally:
+        torch.set_num_threads(before)
 
 
 def _train(context: Context) -> None:
@@ -54,6 +57,8 @@ def _train(context: Context) -> None:
         evaluator=Evaluator(context=context, objective=objective, data=data.evaluation()),
         sampler=Sampler(context=context),
     )
+    if context.directory is not None:
+        files.sweep(context.directory / "checkpoints")  # what a killed save left
     if context.resume:
         _resume(context, loop)
     context.phase("train")

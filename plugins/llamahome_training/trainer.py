@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
-from llamahome_core import Context, StepResult, UnavailableError
+from llamahome_core import Context, StepResult, TrainingError, UnavailableError
 from llamahome_training.config import TorchTrainerConfig
 
 
@@ -60,14 +61,31 @@ class TorchTrainer:
         """Trained weights as ``weight/<name>``, optimizer state as ``optimizer/<name>/<key>``."""
         found = {f"weight/{name}": p.detach() for name, p in self._trained.items()}
         for name, parameter in self._trained.items():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
+            for key, value in self._state_of(parameter).items():
                 if isinstance(value, torch.Tensor):
                     found[f"optimizer/{name}/{key}"] = value.detach()
         return found
 
     def state(self) -> dict[str, Any]:
-        """Nothing besides: AdamW's step count is a tensor."""
-        return {}
+        """What an optimizer keeps besides tensors: numbers of parameters and of groups.
+
+        Raises:
+            TrainingError: It keeps something that is no JSON value.
+        """
+        numbers = {
+            name: {k: v for k, v in self._state_of(p).items() if not isinstance(v, torch.Tensor)}
+            for name, p in self._trained.items()
+        }
+        groups = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in self.optimizer.param_groups
+        ]
+        found = {"parameters": {name: kept for name, kept in numbers.items() if kept}}
+        return _checked(found | {"groups": groups})
+
+    def _state_of(self, parameter: torch.nn.Parameter) -> dict[str, Any]:
+        found: dict[str, Any] = self.optimizer.state.get(parameter, {})
+        return found
 
     def restore(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Copy weights and optimizer state into place.
@@ -81,6 +99,11 @@ class TorchTrainer:
                 prefix = f"optimizer/{name}/"
                 for key in [k for k in tensors if k.startswith(prefix)]:
                     self._restore_one(parameter, key.removeprefix(prefix), tensors[key])
+        for name, kept in state["parameters"].items():
+            self.optimizer.state[self._trained[name]].update(kept)
+        for group, kept in zip(self.optimizer.param_groups, state["groups"], strict=True):
+            for key, value in kept.items():
+                group[key] = tuple(value) if isinstance(group.get(key), tuple) else value
 
     def _restore_one(self, parameter: torch.nn.Parameter, key: str, value: torch.Tensor) -> None:
         like = parameter if value.shape == parameter.shape else value.to(self.device)
@@ -88,6 +111,18 @@ class TorchTrainer:
             key, torch.empty_like(like, dtype=value.dtype)
         )
         place.copy_(value)
+
+
+def _checked(state: dict[str, Any]) -> dict[str, Any]:
+    """*state*, if JSON can hold it."""
+    try:
+        json.dumps(state, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TrainingError(
+            f"the optimizer keeps something that a checkpoint cannot hold: {error}",
+            hint="an optimizer's state is tensors and plain numbers",
+        ) from None
+    return state
 
 
 def choose_device(name: str) -> torch.device:

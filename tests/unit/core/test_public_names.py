@@ -35,7 +35,7 @@ MonitorContext NoEvents NoSettings Objective OfflineError Optimizer Outcome Pack
 PluginError PreparedData Problem Progress Publish Recipe Ref Registry RequirementError Row Run
 RunError RunLockedError RunNotFoundError Sample Schedule Selection Service Stage StepData StepResult
 Steps Stop StorageError Store Train Trained Trainer TrainingError UnavailableError UnknownNameError
-UnsafeModelError Version Workspace WorkspaceError __version__ hookimpl live_events read_events
+UnsafeModelError Version Workspace WorkspaceError __version__ clean hookimpl live_events read_events
 suggest
 """.split()  # noqa: SIM905  # ninety names on ninety lines would say no more
 
