@@ -22,11 +22,13 @@ class Policy:
         only: If not None, no other plugin loads.
         blocked: These do not load.
         strict: A broken plugin raises instead of being set aside.
+        own: Only plugins of LlamaHome's own distribution load.
     """
 
     only: frozenset[str] | None = None
     blocked: frozenset[str] = frozenset()
     strict: bool = False
+    own: bool = False
 
     @classmethod
     def parse(cls, words: Iterable[str], *, strict: bool = False) -> Policy:
@@ -43,8 +45,10 @@ class Policy:
         strict = env.get("LLAMAHOME_STRICT", "") not in {"", "0"}
         return cls.parse(env.get("LLAMAHOME_PLUGINS", "").split(","), strict=strict)
 
-    def allows(self, name: str) -> bool:
-        """Whether the plugin *name* may load."""
+    def allows(self, name: str, origin: str = PROJECT) -> bool:
+        """Whether the plugin *name* of the distribution *origin* may load."""
+        if self.own and origin.partition(" ")[0] != PROJECT:
+            return False
         return name not in self.blocked and (self.only is None or name in self.only)
 
     def narrowed(self, other: Policy) -> Policy:
@@ -54,6 +58,7 @@ class Policy:
             only=frozenset.intersection(*both) if both else None,
             blocked=self.blocked | other.blocked,
             strict=self.strict or other.strict,
+            own=self.own or other.own,
         )
 
 

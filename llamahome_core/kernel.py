@@ -43,6 +43,10 @@ class Kernel:
         extra: Objects with hook implementations, besides what is installed.
         environ: Environment variables that are settings; the process's if not given.
         user_file: The user's settings file; the platform's place if not given.
+
+    Attributes:
+        settings_error: Why the settings do not say which plugins may load. Then only LlamaHome's
+            own load, and nothing can be planned.
     """
 
     def __init__(  # each is one thing that an embedding program may replace
@@ -61,7 +65,9 @@ class Kernel:
         found = list(discover() if plugins is None else plugins)
         found += [from_object(thing) for thing in extra]
         policy = policy or Policy.from_environment(self.environ)
-        settings = settings_policy(self.workspace, self.environ, self.user_file)
+        settings, self.settings_error = settings_policy(
+            self.workspace, self.environ, self.user_file
+        )
         self.plugins = Plugins(found, policy.narrowed(settings))
         self.catalog = Catalog(self.plugins)
 
@@ -95,6 +101,10 @@ class Kernel:
             ConfigError: A file cannot be read or understood.
         """
         return self._gather(recipe, None, assignments)[0]
+
+    def _need_settings(self) -> None:
+        if self.settings_error is not None:
+            raise self.settings_error
 
     def find_recipe(self, name: str | Path) -> Path:
         """The file called *name*, or the packaged recipe of that name.
@@ -146,6 +156,7 @@ class Kernel:
         from llamahome_core.resolve import resolve
 
         merged, document = self._gather(recipe, parameters, assignments)
+        self._need_settings()
         return resolve(self.catalog, merged, document)
 
     def context(self, plan: Plan | None = None, *, model: str | None = None) -> Context:
@@ -154,10 +165,14 @@ class Kernel:
         Args:
             plan: The plan; settings alone if not given.
             model: The model that services such as the codec are for.
+
+        Raises:
+            ConfigError: The settings are wrong.
         """
         from llamahome_core.context import Context
         from llamahome_core.resolve import settings_only
 
+        self._need_settings()
         if plan is None:
             given = None if model is None else {"model": {"from": model}}
             recipe = settings_only(self.catalog, self._gather(None, given, ())[0])

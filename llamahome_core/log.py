@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from llamahome_core.terminal import clean
+
 NAME = "llamahome"
 THIRD_PARTY = ("transformers", "torch", "peft", "huggingface_hub", "py.warnings")
 
@@ -36,6 +38,11 @@ def logger(name: str | None = None) -> Any:
     )
 
 
+def _harmless(_logger: Any, _method: str, text: str) -> str:
+    """A line for a terminal: what libraries log may quote a model or a server."""
+    return clean(text, keep="\n\t")
+
+
 def _formatter(*, json: bool, color: bool) -> logging.Formatter:
     import structlog
 
@@ -51,10 +58,13 @@ def _formatter(*, json: bool, color: bool) -> logging.Formatter:
             colors=color, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
         )
     )
+    last = [last] if json or color else [last, _harmless]
     chain: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if json:
         chain.append(structlog.processors.format_exc_info)
-    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=[*chain, last])
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=foreign, processors=[*chain, *last]
+    )
 
 
 def level(verbosity: int) -> int:

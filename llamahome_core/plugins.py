@@ -51,7 +51,7 @@ class Plugins:
         self.all.append(plugin)
         if plugin.status != "found":
             return
-        if not self.policy.allows(plugin.name):
+        if not self.policy.allows(plugin.name, plugin.origin):
             plugin.status = "blocked"
             return
         try:

@@ -1,4 +1,4 @@
-"""Foreign text made harmless for a terminal: model answers, run folders and plugins are not trusted."""
+"""Foreign text made harmless for a terminal: model answers and plugins are not trusted."""
 
 from __future__ import annotations
 

@@ -47,10 +47,11 @@ def show(  # one for each option
 
     Shows what is written, right or wrong; `llamahome check` says what is wrong.
     """
-    merged = state.kernel.settings(recipe, assignments)
+    kernel = state.lenient_kernel  # to see them is how one mends them
+    merged = kernel.settings(recipe, assignments)
     rows = show_origins(merged)
     if everything:
-        rows += defaults(state.kernel.catalog, merged)
+        rows += defaults(kernel.catalog, merged)
     if as_json:
         print_json(
             "config",

@@ -38,7 +38,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
     The exit code is 3 if there is a problem; a warning is none.
     """
-    kernel = ctx.ensure_object(State).kernel
+    kernel = ctx.ensure_object(State).lenient_kernel
     findings = [*_own(kernel), *_of_plugins(kernel)]
     if as_json:
         print_json(

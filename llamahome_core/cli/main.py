@@ -79,23 +79,38 @@ class State:
         """The kernel, made when first asked for: ``--help`` of a command needs none.
 
         Raises:
-            UnknownNameError: ``-p`` names a plugin that is not installed.
+            ConfigError: The settings cannot say which plugins may load.
+            UnknownNameError: ``-p`` or ``LLAMAHOME_PLUGINS`` names a plugin that is not installed.
+        """
+        if self.lenient_kernel.settings_error is not None:
+            raise self.lenient_kernel.settings_error
+        return self.lenient_kernel
+
+    @property
+    def lenient_kernel(self) -> Kernel:
+        """The same for help and ``doctor``, which work where the settings cannot be read too.
+
+        Raises:
+            UnknownNameError: ``-p`` or ``LLAMAHOME_PLUGINS`` names a plugin that is not installed.
         """
         if self._kernel is None:
-            kernel = self.make(Policy.from_environment().narrowed(self.asked))
-            self._refuse_unknown(kernel)
+            environment = Policy.from_environment()
+            kernel = self.make(environment.narrowed(self.asked))
+            _refuse_unknown(kernel, "-p", self.asked)
+            _refuse_unknown(kernel, "LLAMAHOME_PLUGINS", environment)
             self._kernel = kernel
         return self._kernel
 
-    def _refuse_unknown(self, kernel: Kernel) -> None:
-        """A misspelt ``-p`` would load nothing, or block nothing, without a word."""
-        known = {plugin.name for plugin in kernel.plugins.all}
-        for name in sorted({*(self.asked.only or ()), *self.asked.blocked} - known):
-            close = suggest(name, known)
-            raise UnknownNameError(
-                f"-p: no plugin is called {name!r}",
-                hint=f"did you mean {close[0]!r}?" if close else "llamahome plugins",
-            )
+
+def _refuse_unknown(kernel: Kernel, source: str, asked: Policy) -> None:
+    """A misspelt name would load nothing, or block nothing, without a word."""
+    known = {plugin.name for plugin in kernel.plugins.all}
+    for name in sorted({*(asked.only or ()), *asked.blocked} - known):
+        close = suggest(name, known)
+        raise UnknownNameError(
+            f"{source}: no plugin is called {name!r}",
+            hint=f"did you mean {close[0]!r}?" if close else "llamahome plugins",
+        )
 
 
 class Lazy(Group):
@@ -116,7 +131,7 @@ class Lazy(Group):
         return [*COMMANDS, *sorted(set(self._declared(ctx)) - set(COMMANDS))]
 
     def _declared(self, ctx: click.Context) -> dict[str, tuple[Any, Any]]:
-        return ctx.ensure_object(State).kernel.catalog.commands()
+        return ctx.ensure_object(State).lenient_kernel.catalog.commands()
 
     def _reference(self, ctx: click.Context, name: str) -> tuple[str, Ref] | None:
         if name in COMMANDS:
@@ -124,6 +139,8 @@ class Lazy(Group):
             return summary, Ref(path)
         if name in (declared := self._declared(ctx)):
             return declared[name][1].summary, declared[name][1].command
+        # It may be the command of a plugin that did not load: then that is the mistake.
+        _ = ctx.ensure_object(State).kernel
         return None
 
     def has_command(self, ctx: click.Context, name: str) -> bool:

@@ -109,7 +109,11 @@ def _load(folder: ModelFolder, context: Context) -> Any:
     if context.recipe.resources.threads is not None:
         torch.set_num_threads(context.recipe.resources.threads)
     module: Any = AutoModelForCausalLM.from_pretrained(
-        str(folder.path), dtype="auto", local_files_only=True
+        str(folder.path),
+        dtype="auto",
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
     )
     return module.to("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -1,9 +1,9 @@
 """Turns a GGUF file into a folder in Hugging Face layout: float32 safetensors, tokenizer, template.
 
-Runs in a process of its own, ``python -m llamahome_models.gguf_import FILE FOLDER``: a file from
-the network is parsed where it can do little harm, without network access, and the memory that the
-conversion needs is free again when it ends. The result is loaded again and must give the same
-logits, bit for bit.
+Runs in a process of its own, ``python -m llamahome_models.gguf_import FILE FOLDER``: what a damaged
+file does to its parser ends that process alone, and the memory that the conversion needs is free
+again when it ends. Clients of hubs are told to stay offline; nothing else keeps the process from
+the network. The result is loaded again and must give the same logits, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from llamahome_core import ModelError
+from llamahome_models import layout
 from llamahome_models.gguf_tokenizer import load_tokenizer, save_tokenizer
 
 VERSION = 1
@@ -32,6 +33,7 @@ def import_gguf(source: Path, target: Path) -> dict[str, Any]:
     Raises:
         ModelError: The file is damaged, of a kind that is not supported, or did not convert well.
     """
+    layout.refuse_adapter(source.parent, source.name)
     metadata = read_metadata(source)
     tokenizer = load_tokenizer(source, metadata)
     architecture = metadata["general.architecture"]

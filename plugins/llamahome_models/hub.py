@@ -13,6 +13,7 @@ from attrs import frozen
 from llamahome_core import Context, ModelError, ModelReference, OfflineError, Progress
 from llamahome_models import layout
 from llamahome_models.config import HubConfig
+from llamahome_models.references import refuse_checksum
 
 
 def is_offline(context: Context) -> bool:
@@ -35,17 +36,24 @@ class HubSource:
         return None
 
     def fetch(self, reference: ModelReference, folder: Path, progress: Progress) -> Path:
-        """Download what is not in the hub's cache, and place it in *folder*.
+        """Download what is not in the hub's cache, and place it below *folder*.
+
+        Returns:
+            A folder that is named after the commit, which the revision may not tell.
 
         Raises:
             OfflineError: The network is off or the hub cannot be reached.
-            ModelError: There is no such model or revision, or it needs a token.
+            ModelError: There is no such model or revision, it needs a token, or *reference* has
+                a checksum.
         """
+        refuse_checksum(reference)
         offline = is_offline(self.context)
         with _explained(reference, offline=offline):
             snapshot = self._download(reference, progress, offline=offline)
-        layout.place(snapshot, folder)
-        return folder
+        target = folder / snapshot.name
+        target.mkdir()
+        layout.place(snapshot, target)
+        return target
 
     def _download(self, reference: ModelReference, progress: Progress, *, offline: bool) -> Path:
         from huggingface_hub import snapshot_download

@@ -23,6 +23,10 @@ IGNORED = ("consolidated*.safetensors", files.MANIFEST)
 
 _PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth")
 
+_ADAPTER = "adapter_config.json"
+_SINGLE = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+
 # Each of these makes transformers import code that came with the model, or from the hub.
 _CODE_KEYS = frozenset({"auto_map", "custom_pipelines", "trust_remote_code"})
 _KERNEL_KEYS = ("_attn_implementation", "attn_implementation", "_experts_implementation")
@@ -72,6 +76,7 @@ def check(folder: Path, name: str) -> None:
         ModelError: A file is missing or damaged.
         UnsafeModelError: The weights are pickled, or the config asks for code of its own.
     """
+    refuse_adapter(folder, name)
     if not (folder / "config.json").is_file():
         raise ModelError(
             f"{name} has no config.json in {folder}: it is no model in Hugging Face layout",
@@ -80,6 +85,21 @@ def check(folder: Path, name: str) -> None:
     for path in sorted(folder.glob("*.json")):
         _check_settings(path, name)
     _check_weights(folder, name)
+
+
+def refuse_adapter(folder: Path, name: str) -> None:
+    """Refuse a PEFT adapter: transformers would load it into the model, or another base with it.
+
+    Raises:
+        ModelError: *folder* has an ``adapter_config.json``.
+    """
+    if (folder / _ADAPTER).is_file():
+        raise ModelError(
+            f"{name} lies in a folder with an adapter, {folder / _ADAPTER}: what is loaded from "
+            "there is not the model alone",
+            hint="give a folder without it, or the model with the adapter merged into its weights: "
+            "merge_and_unload().save_pretrained(folder)",
+        )
 
 
 def _read(path: Path) -> Any:
@@ -115,22 +135,41 @@ def _entries(value: Any) -> Iterator[tuple[str, Any]]:
 
 def _check_weights(folder: Path, name: str) -> None:
     weights = [n for n in model_files(folder) if n.endswith(".safetensors")]
-    if not weights:
+    if not {_SINGLE, _INDEX} & set(model_files(folder)):
         raise _no_weights(folder, name)
     for weight in weights:
         _check_header(folder / weight)
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        _check_index(index, set(weights))
+    if (folder / _INDEX).is_file():
+        _check_index(folder / _INDEX, set(weights))
+    if other := _settings(folder / "config.json").get("transformers_weights"):
+        raise UnsafeModelError(
+            f"config.json of {name} names other weights, transformers_weights = {other!r:.80}",
+            hint=f"remove that line, and name the weights {_SINGLE}",
+        )
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    settings = _read(path)
+    if not isinstance(settings, dict):
+        raise ModelError(f"{path} holds no settings", hint="fetch the model again")
+    return settings
 
 
 def _no_weights(folder: Path, name: str) -> ModelError:
-    pickled = sorted(p.name for p in folder.iterdir() if _fits(p.name, _PICKLES))
+    names = sorted(path.name for path in folder.iterdir())
+    pickled = [found for found in names if _fits(found, _PICKLES)]
+    others = [found for found in names if found.endswith(".safetensors")]
     hint = "convert it where you trust it: from_pretrained(…).save_pretrained(folder)"
     if pickled:
         return UnsafeModelError(
-            f"{name} has pickled weights only ({pickled[0]}), which can run any code when read",
+            f"transformers would read pickled weights only ({pickled[0]}) of {name}, which can run "
+            "any code when read",
             hint=hint,
+        )
+    if others:
+        return ModelError(
+            f"{name} has neither {_SINGLE} nor {_INDEX} in {folder}: {others[0]} is not read",
+            hint=f"if it holds the whole model, rename it to {_SINGLE}",
         )
     return ModelError(f"{name} has no safetensors weights in {folder}", hint=hint)
 

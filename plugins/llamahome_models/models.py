@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -31,12 +32,13 @@ from llamahome_core import (
 )
 from llamahome_models import layout
 from llamahome_models.children import run_child
-from llamahome_models.references import Names
+from llamahome_models.references import Names, refuse_checksum
 
 VERSION = 1
 """Raised when the same model would give another folder: part of the cache key."""
 
 _WAIT = 0.2
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def make_models(context: Context) -> ModelCache:
@@ -162,8 +164,11 @@ class ModelCache:
         home = self._home(reference)
         with files.new_folder(home, lambda: metadata) as folder:
             if got.is_dir():
+                refuse_checksum(reference)
                 layout.check(got, reference.name)
                 layout.place(got, folder)
+                # the hub's source names the folder so; a branch or tag may move
+                metadata |= {"commit": got.name} if _COMMIT.fullmatch(got.name) else {}
             else:
                 _check_file(got, reference)
                 metadata |= self._convert(got, folder, scratch)
@@ -201,6 +206,7 @@ def key(reference: ModelReference) -> str:
 
 
 def _in_place(path: Path, reference: ModelReference) -> ModelFolder:
+    refuse_checksum(reference)
     layout.check(path, reference.name)
     return ModelFolder(
         path=path,

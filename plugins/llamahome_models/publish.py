@@ -15,6 +15,7 @@ import xxhash
 
 from llamahome_core import (
     Context,
+    IntegrityError,
     ModelFolder,
     ModelReference,
     Models,
@@ -24,6 +25,7 @@ from llamahome_core import (
     files,
 )
 from llamahome_models import card, layout
+from llamahome_models.registry import VersionRegistry
 
 _WEIGHTS = (".safetensors", ".safetensors.index.json")
 
@@ -65,12 +67,14 @@ def _publish(context: Context) -> Version | None:
 
 
 def _published_before(context: Context) -> Version | None:
-    """What this run published before it was killed, on its way to writing that down."""
+    """What this run published before it was killed, on its way to tagging it or noting it down."""
     if not context.resume:
         return None
     registry, identity = context.get(Registry), run_identity(context)
     for version in registry.versions(context.recipe.publish_name):
         if version.metadata.get("run_identity") == identity:
+            if isinstance(registry, VersionRegistry):
+                registry.tag(version, context.recipe.publish.tags)
             return registry.find(version.label)
     return None
 
@@ -89,10 +93,16 @@ def plan_publish(context: Context) -> dict[str, Any]:
     if not wanted.enabled:
         return {"publish": "no"}
     name = context.recipe.publish_name
-    last = max((v.number for v in context.get(Registry).versions(name)), default=0)
-    plan: dict[str, Any] = {"version": f"{name}:v{last + 1}", "tags": list(wanted.tags)}
+    number = _next_number(context.get(Registry), name)
+    plan: dict[str, Any] = {"version": f"{name}:v{number}", "tags": list(wanted.tags)}
     plan["parts"] = [part for part in ("merged", "adapter") if getattr(wanted, part)]
     return plan
+
+
+def _next_number(registry: Registry, name: str) -> int:
+    if isinstance(registry, VersionRegistry):
+        return registry.next_number(name)
+    return max((version.number for version in registry.versions(name)), default=0) + 1
 
 
 @contextmanager
@@ -121,6 +131,8 @@ def _write(context: Context, trained: Trained, scratch: Path) -> dict[str, Path]
         elif not trained.save_adapter(folder):
             continue
         _complete(folder, base.path, reference)
+        if part == "merged":
+            layout.check(folder, "the trained model")
         files.write_text(folder / "README.md", story.text(part))
         parts[part] = folder
     return parts
@@ -171,6 +183,7 @@ def _metadata(context: Context) -> dict[str, Any]:
             "name": reference.name,
             "source": f"{reference.source}:{reference.location}",
             "revision": reference.revision,
+            "commit": _commit(base.path),
             "digest": base.digest,
         },
         "run": context.directory.name if context.directory else None,
@@ -180,6 +193,15 @@ def _metadata(context: Context) -> dict[str, Any]:
         "licence": base.licence or reference.licence,
         "metrics": _finite(context.get(Trained).metrics),
     }
+
+
+def _commit(base: Path) -> str | None:
+    """The commit that the hub delivered, if the base was fetched from one."""
+    try:
+        commit: str | None = files.read_manifest(base).metadata.get("commit")
+    except IntegrityError:
+        return None
+    return commit
 
 
 def _finite(metrics: Any) -> dict[str, Any]:

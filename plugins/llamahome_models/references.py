@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -34,16 +34,20 @@ class Names:
     def locate(self, name: str) -> ModelReference:
         """The reference that *name* stands for.
 
-        In this order: ``source:location``; a name in the catalogue; a path; a published version.
+        In this order: ``source:location``; a name in the catalogue; a published version; a path.
+        What has a slash, or begins with a dot or ``~``, can only be a path.
 
         Raises:
             ModelError: It means nothing; the hint lists what is near.
+            IntegrityError: It means a published version whose record is damaged.
         """
+        # a folder that happens to lie here must not hide a version of its name
+        bare = "/" not in name and not name.startswith((".", "~"))
         reference = (
             self._direct(name, name)
             or self._catalogued(name)
+            or (self._published(name) if bare else None)
             or self._path(name, name)
-            or self._published(name)
         )
         if reference is None:
             raise self._unknown(name)
@@ -91,8 +95,11 @@ class Names:
         return ModelReference(source="path", location=str(path), name=name)
 
     def _published(self, name: str) -> ModelReference | None:
+        registry = self.context.get(Registry)
+        # without reading gigabytes of parts, where the registry can
+        resolve: Callable[[str], Version] = getattr(registry, "resolve", registry.find)
         try:
-            version = choose(self.context.get(Registry).versions(name.partition(":")[0]), name)
+            version = resolve(name)
         except UnknownNameError:
             return None
         licence = version.metadata.get("licence")
@@ -118,6 +125,20 @@ class Names:
         else:
             hint = f"known: {', '.join(known) or 'none'}; or write hub:org/name, or a path"
         return ModelError(f"no model is called {name!r}", hint=hint)
+
+
+def refuse_checksum(reference: ModelReference) -> None:
+    """Refuse a checksum for what its source delivers as a folder; it would be compared to nothing.
+
+    Raises:
+        ModelError: *reference* has one.
+    """
+    if reference.checksum is not None:
+        raise ModelError(
+            f"{reference.name} has a checksum, which pins one file, and comes as a folder",
+            hint="remove `checksum` in .config/models.json, and pin `revision` instead where the "
+            "source has such a thing",
+        )
 
 
 def choose(versions: Sequence[Version], label: str) -> Version:

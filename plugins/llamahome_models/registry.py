@@ -67,12 +67,30 @@ class VersionRegistry:
         _check_names(name, parts, tags)
         with files.lock(self._home / ".lock"):
             self._clear(name)
-            number = max((v.number for v in self.versions(name)), default=0) + 1
+            number = self.next_number(name)
             digest = self._put(f"{name}/v{number}", parts, dict(metadata or {}))
             self._tag(name, number, tags)
         version = Version(name=name, number=number, tags=tuple(tags), digest=digest)
         found = self.find(version.label)
         return evolve(found, digest=digest)
+
+    def tag(self, version: Version, tags: Sequence[str]) -> None:
+        """Point *tags* at *version*, which a crash may have left without them.
+
+        A tag that points at a later version stays there: that one was published since.
+
+        Raises:
+            ModelError: A tag is not allowed.
+        """
+        _check_tags(tags)
+        with files.lock(self._home / ".lock"):
+            now = self._tags().get(version.name, {})
+            if lost := [tag for tag in tags if now.get(tag, 0) < version.number]:
+                self._tag(version.name, version.number, lost)
+
+    def next_number(self, name: str) -> int:
+        """The number of the next version of *name*; that of a damaged version stays taken."""
+        return max((number for _, number in self._present(name)), default=0) + 1
 
     def find(self, label: str) -> Version:
         """``name``, ``name:tag`` or ``name:v3``; a bare name means ``latest``, else the newest.
@@ -81,27 +99,48 @@ class VersionRegistry:
 
         Raises:
             UnknownNameError: There is no such version.
-            IntegrityError: A part is not what was published.
+            IntegrityError: A part, or the version's record, is not what was published.
         """
-        version = choose(self.versions(label.partition(":")[0]), label)
+        version = self.resolve(label)
         key = f"{version.name}/v{version.number}"
         recorded: dict[str, str] = self._read(key)["parts"]
         return evolve(version, files={p: self._part(key, p, d) for p, d in recorded.items()})
 
+    def resolve(self, label: str) -> Version:
+        """The version that :meth:`find` finds, without its files, which are not read.
+
+        Raises:
+            UnknownNameError: There is no such version.
+            IntegrityError: Its record is damaged; another version is never taken in its place.
+        """
+        name = label.partition(":")[0]
+        tags = self._tags().get(name, {})
+        present = [Version(name=name, number=n, tags=_at(tags, n)) for _, n in self._present(name)]
+        return self._version(name, choose(present, label).number, tags)
+
     def versions(self, name: str | None = None) -> list[Version]:
-        """All versions, by name and number, without their files: :meth:`find` verifies those."""
+        """All versions, by name and number, without their files: :meth:`find` verifies those.
+
+        One whose record is damaged is left out with a warning, so that the others can be used.
+        """
         tags = self._tags()
         found = []
-        for key in self.store.keys("" if name is None else f"{name}/"):
-            if match := _COMPLETE.fullmatch(key):
-                model, number = match[1], int(match[2])
+        for model, number in self._present(name):
+            try:
                 found.append(self._version(model, number, tags.get(model, {})))
-        return sorted(found, key=lambda version: (version.name, version.number))
+            except IntegrityError as error:
+                self.context.warn(f"{model}:v{number} is left out: {error.message}")
+        return found
 
     @property
     def _home(self) -> Path:
         # no model's name begins with a dot
         return self.context.workspace.models / ".registry"
+
+    def _present(self, name: str | None) -> list[tuple[str, int]]:
+        """Names and numbers of the complete versions, in order, their records unread."""
+        keys = self.store.keys("" if name is None else f"{name}/")
+        return sorted((m[1], int(m[2])) for m in map(_COMPLETE.fullmatch, keys) if m)
 
     def _version(self, name: str, number: int, tags: Mapping[str, int]) -> Version:
         key = f"{name}/v{number}"
@@ -109,7 +148,7 @@ class VersionRegistry:
         return Version(
             name=name,
             number=number,
-            tags=tuple(sorted(tag for tag, at in tags.items() if at == number)),
+            tags=_at(tags, number),
             digest=record["digest"],
             metadata=record["metadata"] | {"created": record["created"]},
         )
@@ -186,19 +225,32 @@ class VersionRegistry:
         files.write_json(self._home / "tags.json", {"schema": 1, "tags": all_tags})
 
 
+def _at(tags: Mapping[str, int], number: int) -> tuple[str, ...]:
+    return tuple(sorted(tag for tag, at in tags.items() if at == number))
+
+
 def _digest(folder: Path) -> str:
     return files.read_manifest(folder).digest
 
 
 def _check_names(name: str, parts: Mapping[str, Path], tags: Sequence[str]) -> None:
-    for what in (name, *parts, *tags):
-        if not _NAME.fullmatch(what):
-            raise ModelError(
-                f"{what!r} cannot be the name of a version, part or tag",
-                hint="use letters, digits, dots, hyphens and underscores",
-            )
+    _check_words(name, *parts)
     if not parts or _RECORD in parts:
         raise ModelError(f"{name} cannot be published with the parts {sorted(parts)}")
+    _check_tags(tags)
+
+
+def _check_words(*words: str) -> None:
+    for word in words:
+        if not _NAME.fullmatch(word):
+            raise ModelError(
+                f"{word!r} cannot be the name of a version, part or tag",
+                hint="use letters, digits, dots, hyphens and underscores",
+            )
+
+
+def _check_tags(tags: Sequence[str]) -> None:
+    _check_words(*tags)
     for tag in tags:
         if _NUMBER.fullmatch(tag):
             raise ModelError(

@@ -14,7 +14,16 @@ from typing import Any
 import torch
 from attrs import frozen
 
-from llamahome_core import Context, IntegrityError, ModelFolder, RunError, Trainer, files, records
+from llamahome_core import (
+    Context,
+    IntegrityError,
+    ModelFolder,
+    RunError,
+    StorageError,
+    Trainer,
+    files,
+    records,
+)
 
 FORMAT = 1
 TENSORS, STATE = "state.safetensors", "state.json"
@@ -93,6 +102,7 @@ def save(context: Context, trainer: Trainer, position: Position, data: str, reas
     Raises:
         StorageError: The disk failed or is full; older checkpoints are untouched.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     directory = _directory(context)
@@ -110,7 +120,10 @@ def save(context: Context, trainer: Trainer, position: Position, data: str, reas
         tensors = {k: v.contiguous() for k, v in trainer.tensors().items()} | _random_state(
             trainer.device
         )
-        save_file(tensors, folder / TENSORS)
+        try:
+            save_file(tensors, folder / TENSORS)
+        except SafetensorError as error:  # its writer has errors of its own, for a full disk too
+            raise StorageError(f"cannot write {target}: {error}") from error
         files.write_json(folder / STATE, records.dump(state))
     prune(context, keep=context.recipe.checkpoint.keep_last)
     seconds = round(time.monotonic() - started, 3)

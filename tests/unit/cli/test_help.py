@@ -104,6 +104,31 @@ def test_an_unknown_plugin_after_p_is_an_error_and_not_a_silent_nothing(cli) -> 
         assert "did you mean 'training'?" in result.err
 
 
+def test_an_unknown_plugin_in_the_environment_is_an_error_too(cli, monkeypatch) -> None:
+    for word in ("traaining", "training,no:traaining"):
+        monkeypatch.setenv("LLAMAHOME_PLUGINS", word)
+        result = cli("plugins")
+        assert (result.code, result.out) == (4, "")
+        assert "LLAMAHOME_PLUGINS: no plugin is called 'traaining'" in result.err
+
+
+def test_settings_that_may_block_a_plugin_end_a_command_when_they_cannot_be_read(
+    cli, kernel, over
+) -> None:
+    """What helps to mend them works; a plugin's command that did not load is not "unknown"."""
+    wrong = over(kernel, environ={"LLAMAHOME_PLUGINS__BLOCK": "caches"})
+
+    for words in (["runs"], ["plugins"], ["check"], ["nothing-of-ours"]):
+        result = cli(*words, over=wrong)
+        assert (result.code, result.out) == (2, "")
+        assert "block" in result.err
+    doctor = cli("doctor", over=wrong)
+    assert doctor.code == 3
+    assert "block" in doctor.out
+    assert cli("--help", over=wrong).code == 0
+    assert "caches" in cli("config", "show", over=wrong).out
+
+
 def test_the_version_is_that_of_the_distribution(cli) -> None:
     from importlib.metadata import version
 

@@ -176,3 +176,23 @@ def test_a_stderr_that_nobody_reads_changes_no_exit_code(monkeypatch) -> None:
 
 def test_a_stream_that_is_none_is_forgotten_without_a_word() -> None:
     output.forget(None)
+
+
+def test_what_is_printed_for_people_holds_nothing_that_a_terminal_obeys(
+    capsys, monkeypatch, tmp_path
+) -> None:
+    """Tables, lines, errors with their colour and remedy, and crashes; lines stay lines."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    evil = "\x1b]0;t\x07a\x1b[2J\nb\x9b1mc"
+    output.table(("X",), [(evil,)])
+    output.pairs([("k", [evil])])
+    output.echo(evil)
+    output.say(evil)
+    endings.report(DataError(evil, hint=evil), State(color="always", verbosity=1))
+    endings.crash(RuntimeError(evil), State())
+    out, err = capsys.readouterr()
+
+    assert out.splitlines() == ["X", "a bc", "k  a bc", "a", "bc"]
+    assert err.startswith("a\nbc\n\x1b[31m\x1b[1merror[D401]\x1b[0m: a\nbc\n  fix: a\nbc\n")
+    assert err.count("\x1b") == 3
+    assert not set(err) & {"\x07", "\x9b"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-import types
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 from llamahome_core import (
     Check,
@@ -79,19 +79,46 @@ def test_a_followed_log_ends_with_its_run_and_holds_no_half_line(
     directory = write_run(kernel, "bot-1", "running", {"t": "run"})
     log = directory / "log/run.log"
     states = iter(["running", "running", "finished"])
-    described = types.SimpleNamespace
 
-    def describe(_: Path) -> Any:
+    def state_of(_: Path) -> str:
         state = next(states)
         with log.open("a") as file:
             file.write({"running": "ha", "finished": "lf\n"}[state])
-        return described(state=state)
+        return state
 
     module = sys.modules["llamahome_core.cli.runs"]
-    monkeypatch.setattr(module, "describe", describe)
+    monkeypatch.setattr(module, "state_of", state_of)
     monkeypatch.setattr(module, "_POLL", 0)
+    parsed = "llamahome_core.run.live_events"  # all events, five times a second, would be too much
+    monkeypatch.setattr(parsed, lambda _: pytest.fail("the events were parsed"))
 
     assert cli("runs", "logs", "-f", "bot-1").out.splitlines()[2:] == ["[1]", "hahalf"]
+
+
+EVIL = "\x1b]0;title\x07\x1b[2J\x9b31m\u202ered"
+
+
+def test_nothing_of_a_run_reaches_the_terminal_as_a_command(cli, kernel, write_run) -> None:
+    """Answers of models are foreign text; --json gives them as they are."""
+    directory = write_run(
+        kernel,
+        "bot-1",
+        "failed",
+        TRAINED,
+        {"t": "sample", "step": 3, "prompt": EVIL, "answer": EVIL},
+        {"t": "warning", "text": EVIL},
+        {"t": "published", "label": EVIL},
+        {"t": "end", "error": EVIL, "hint": EVIL},
+    )
+    (directory / "log/run.log").write_text(f"{EVIL}\n" + json.dumps({"event": EVIL, "x": "a\nb"}))
+
+    for words in (["runs"], ["runs", "show", "@last"], ["runs", "logs", "@last", "--events"]):
+        shown = cli(*words).out
+        assert "red" in shown
+        assert not set(shown) & {"\x1b", "\x07", "\x9b", "\u202e"}
+    assert cli("runs", "logs", "@last").out.splitlines() == ["red"]
+    answer = json.loads(cli("runs", "show", "@last", "--json").out)["events"][1]["answer"]
+    assert answer == EVIL
 
 
 def test_doctor_names_runs_whose_process_is_gone(cli, kernel, write_run) -> None:

@@ -57,6 +57,24 @@ def test_a_tail_longer_than_a_block_is_cut_too(tmp_path, monkeypatch):
     assert path.read_bytes() == b"first line\n"
 
 
+def test_a_file_that_cannot_be_cut_is_closed_again(tmp_path, monkeypatch):
+    """A run that tries again and again would run out of descriptors."""
+    opened = []
+    cut = os.ftruncate
+
+    def refuse(descriptor: int, _: int) -> None:
+        opened.append(descriptor)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "ftruncate", refuse)
+    with pytest.raises(StorageError, match=r"cannot append to .*: Input/output error"):
+        LineWriter(tmp_path / "lines")
+
+    monkeypatch.setattr(os, "ftruncate", cut)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])
+
+
 def test_two_appenders_never_tear_a_line(tmp_path):
     """Each line is one write, so that two processes may note into one file."""
     path = tmp_path / "lines"

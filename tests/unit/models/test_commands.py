@@ -85,6 +85,22 @@ def test_a_terminal_without_a_prompt_is_told_what_to_give(run, tiny_model, monke
     assert "--prompt" in result.stderr
 
 
+def test_a_model_is_loaded_without_pickles_and_code(run, tiny_model, monkeypatch):
+    """transformers is told so, whatever lies in the folder."""
+    from transformers import AutoModelForCausalLM
+
+    load, asked = AutoModelForCausalLM.from_pretrained, {}
+
+    def watch(*arguments: Any, **options: Any) -> Any:
+        asked.update(options)
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", watch)
+    assert run(str(tiny_model), "--prompt", "a", "--max-tokens", "1").exit_code == 0
+    assert asked["use_safetensors"] is True
+    assert asked["trust_remote_code"] is False
+
+
 def test_the_number_of_threads_is_the_recipes(run, tiny_model):
     """As for training."""
     import torch
@@ -110,6 +126,20 @@ def test_half_a_character_waits_for_its_other_half(capsys):
         stream.add(token)
         shown.append(capsys.readouterr().out)
     assert shown == ["a", "", "é", "!"]
+
+
+def test_an_answer_cannot_steer_the_terminal(capsys):
+    """Also where a sequence comes in several tokens, or never ends: the rest is shown."""
+
+    class Letters:
+        def decode(self, ids: list[int]) -> str:
+            return "".join(map(chr, ids))
+
+    stream = _Stream(Letters())  # type: ignore[arg-type]  # only decode is used
+    for sign in "a\x1b[2J\n\tb\x1b]0;c\x9b\u202ed\r":
+        stream.add(ord(sign))
+
+    assert capsys.readouterr().out == "a[2J\n\tb]0;cd"
 
 
 def test_progress_is_shown_on_a_terminal_only(capsys, monkeypatch):

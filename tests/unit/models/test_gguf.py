@@ -174,6 +174,18 @@ def test_a_file_that_is_cut_short_is_refused(tiny_gguf, tmp_path, capsys):
     assert "short.gguf cannot be" in json.loads(capsys.readouterr().out)["error"]
 
 
+def test_an_adapter_beside_the_file_is_refused(tiny_gguf, tmp_path):
+    """transformers would look for the adapter's base instead of reading the file."""
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(tiny_gguf.read_bytes())
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "acme/other"}')
+    target = tmp_path / "out"
+    target.mkdir()
+    with pytest.raises(ModelError, match=r"tiny\.gguf lies in a folder with an adapter"):
+        gguf_import.import_gguf(path, target)
+    assert not list(target.iterdir())
+
+
 def test_a_file_without_a_vocabulary_is_refused(tmp_path):
     """A GGUF file can hold other things than language models."""
     from gguf import GGUFWriter

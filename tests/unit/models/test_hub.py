@@ -8,13 +8,23 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from llamahome_core import Interrupted, ModelError, Models, OfflineError, files
+from llamahome_core import (
+    Interrupted,
+    ModelError,
+    ModelFolder,
+    Models,
+    OfflineError,
+    Trained,
+    files,
+)
 from llamahome_models import layout
+from llamahome_models.publish import _commit, _metadata
 
 COMMIT = "c" * 40
 
@@ -132,6 +142,27 @@ def test_only_safe_files_are_downloaded_and_once(online, hub, tiny_model):
     assert models.fetch("hub:acme/tiny", no_progress) == folder
     assert hub.asked == []
     assert (context.workspace.cache("models") / "huggingface").is_dir()
+
+
+def test_the_commit_that_was_fetched_is_recorded(online, tiny_model):
+    """A branch may move: the cached model and a version trained on it name the commit."""
+    context = online(model="hub:acme/tiny@main")
+    folder = context.get(Models).fetch("hub:acme/tiny@main", no_progress)
+    assert files.read_manifest(folder.path).metadata["commit"] == COMMIT
+    assert _commit(folder.path) == COMMIT
+    assert _commit(tiny_model) is None
+    context.put(ModelFolder, folder)
+    context.put(Trained, SimpleNamespace(metrics={}))
+    base = _metadata(context)["base"]
+    assert (base["revision"], base["commit"]) == ("main", COMMIT)
+
+
+def test_a_checksum_is_refused_before_anything_is_downloaded(online, hub):
+    """A hub delivers a folder, which no checksum of one file can pin."""
+    entry = {"source": "hub:acme/tiny", "checksum": f"sha256:{'0' * 64}"}
+    with pytest.raises(ModelError, match="a checksum, which pins one file"):
+        online(models={"tiny": entry}).get(Models).fetch("tiny", no_progress)
+    assert hub.asked == []
 
 
 def test_what_is_in_the_hubs_cache_is_used_offline(online, hub):

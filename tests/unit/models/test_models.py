@@ -32,7 +32,7 @@ def copy(tiny_model: Path, tmp_path: Path) -> Path:
 
 
 def test_names_are_looked_up_in_order(make_context, copy, tmp_path):
-    """Source, catalogue, path, published version: the first that fits is what is meant."""
+    """Source, catalogue, version, path: the first that fits is what is meant."""
     entry = {"source": "hub:acme/tiny", "revision": "v2", "licence": "MIT"}
     context = make_context(models={"copy": entry, "near": {"source": str(copy)}})
     models = context.get(Models)
@@ -45,6 +45,16 @@ def test_names_are_looked_up_in_order(make_context, copy, tmp_path):
     assert models.locate("near").location == str(copy)
     assert models.locate("./copy").location == str(tmp_path / "copy")
     assert models.locate("path:copy").location == "copy"
+
+
+def test_a_folder_does_not_hide_a_published_version_of_its_name(context, copy, tmp_path):
+    """A bare name is a version before it is a path; with a slash it can only be a path."""
+    models = context.get(Models)
+    assert models.locate("copy").source == "path"
+    context.get(Registry).publish("copy", {"merged": copy})
+    assert models.locate("copy").location == "copy:v1"
+    assert models.locate("./copy").source == "path"
+    assert models.locate(str(tmp_path / "copy")).source == "path"
 
 
 def test_a_published_version_is_found_by_label_tag_and_name(context, copy):
@@ -148,6 +158,45 @@ def test_pickled_weights_are_refused(context, copy):
     (copy / "pytorch_model.bin").unlink()
     with pytest.raises(ModelError, match="no safetensors weights"):
         context.get(Models).fetch(str(copy), no_progress)
+
+
+def test_weights_that_transformers_would_not_read_do_not_count(context, copy):
+    """Beside them it would read the pickled ones; a config may not name others either."""
+    (copy / "model.safetensors").rename(copy / "other.safetensors")
+    with pytest.raises(ModelError, match=r"other\.safetensors is not read") as caught:
+        context.get(Models).fetch(str(copy), no_progress)
+    assert "rename it to model.safetensors" in str(caught.value.hint)
+    (copy / "pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(UnsafeModelError, match=r"pickled weights only \(pytorch_model\.bin\)"):
+        context.get(Models).fetch(str(copy), no_progress)
+    index = {"weight_map": {"a": "other.safetensors"}}
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert context.get(Models).fetch(str(copy), no_progress).path == copy
+    path = copy / "config.json"
+    settings = json.loads(path.read_text()) | {"transformers_weights": "adapter_model.bin"}
+    path.write_text(json.dumps(settings))
+    with pytest.raises(UnsafeModelError, match=r"names other weights.*adapter_model\.bin"):
+        context.get(Models).fetch(str(copy), no_progress)
+    path.write_text("[]")
+    with pytest.raises(ModelError, match="holds no settings"):
+        context.get(Models).fetch(str(copy), no_progress)
+
+
+def test_an_adapter_in_the_folder_of_a_base_is_refused(context, copy):
+    """transformers would load it into the base, and save the adapter alone."""
+    (copy / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"with an adapter, .*adapter_config\.json") as caught:
+        context.get(Models).fetch(str(copy), no_progress)
+    assert "merge_and_unload" in str(caught.value.hint)
+
+
+def test_a_checksum_of_a_folder_is_refused(make_context, copy):
+    """It pins one file, and would be compared to nothing."""
+    entry = {"source": str(copy), "checksum": f"sha256:{'0' * 64}"}
+    context = make_context(models={"mine": entry})
+    with pytest.raises(ModelError, match="a checksum, which pins one file") as caught:
+        context.get(Models).fetch("mine", no_progress)
+    assert "pin `revision` instead" in str(caught.value.hint)
 
 
 def test_pickled_weights_beside_safetensors_are_no_part_of_the_model(context, copy):

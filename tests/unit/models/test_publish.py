@@ -10,10 +10,20 @@ from typing import Any
 
 import pytest
 import torch
+from attrs import evolve
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from llamahome_core import ModelFolder, Models, Publish, Registry, Trained, Version
-from llamahome_models.publish import base_name, plan_publish, publish
+from llamahome_core import (
+    ModelError,
+    ModelFolder,
+    Models,
+    Publish,
+    Registry,
+    Trained,
+    Version,
+)
+from llamahome_models.publish import _next_number, base_name, plan_publish, publish
+from llamahome_models.registry import VersionRegistry
 
 # peft 0.21 asks transformers 5 for a name that is going away
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -161,6 +171,66 @@ def test_a_published_version_can_be_trained_on(prepare):
     assert folder.path == context.get(Version).files["merged"]
 
 
+def test_a_crash_before_the_tags_loses_no_tag(prepare, tmp_path, monkeypatch):
+    """The resumed run finds the version that it published, and gives it the tags it lacks."""
+    (tmp_path / "events.jsonl").write_text('{"kind": "run", "name": "bot-1"}\n')
+    crashed = evolve(prepare(publish=Publish(tags=("latest", "good"))), directory=tmp_path)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VersionRegistry, "_tag", full)
+        with pytest.raises(OSError, match="No space"):
+            publish(crashed)
+    assert crashed.get(Registry).find("bot:v1").tags == ()
+    resumed = evolve(
+        prepare(publish=Publish(tags=("latest", "good"))), directory=tmp_path, resume=True
+    )
+    publish(resumed)
+    assert resumed.get(Version).label == "bot:v1"
+    assert resumed.get(Version).tags == ("good", "latest")
+    assert resumed.get(Trained).calls == []
+
+
+def test_the_plan_tells_the_number_that_publish_gives(prepare):
+    """The number of a version whose record is damaged stays taken; other registries count."""
+    context = prepare()
+    publish(context)
+    assert _next_number(Elsewhere(), "bot") == 8  # type: ignore[arg-type]  # only versions is used
+    (context.workspace.models / "bot" / "v1" / "version" / "version.json").write_text("{")
+    assert plan_publish(context)["version"] == "bot:v2"
+    publish(context)
+    assert context.get(Version).label == "bot:v2"
+
+
+class Elsewhere:
+    """A registry of another plugin."""
+
+    def versions(self, name: str) -> list[Version]:
+        return [Version(name=name, number=3), Version(name=name, number=7)]
+
+
+@pytest.mark.parametrize(
+    ("lost", "says"),
+    [("config.json", "no config.json"), ("model.safetensors", "no safetensors weights")],
+)
+def test_a_merged_model_that_is_not_whole_is_not_published(lost, says, prepare, monkeypatch):
+    """Without config or weights nobody could load it; there is no such version."""
+    context = prepare()
+    save = TrainedHere.save_merged
+
+    def save_half(trained: TrainedHere, folder: Path) -> None:
+        save(trained, folder)
+        (folder / lost).unlink()
+
+    monkeypatch.setattr(TrainedHere, "save_merged", save_half)
+    with pytest.raises(ModelError, match=f"the trained model has {says}"):
+        publish(context)
+    assert context.get(Registry).versions() == []
+    assert not list(context.workspace.scratch.iterdir())
+
+
 @pytest.mark.parametrize("off", [{"enabled": False}, {"merged": False, "adapter": False}])
 def test_nothing_is_published_if_the_recipe_says_so(off, prepare, events):
     """And a note says it."""
@@ -186,8 +256,6 @@ def test_whole_weights_have_no_adapter(prepare, events):
 
 def test_an_adapter_alone_is_no_model_to_start_from(prepare):
     """The hint says how to publish the whole weights."""
-    from llamahome_core import ModelError
-
     context = prepare(publish=Publish(merged=False))
     publish(context)
     with pytest.raises(ModelError, match="adapter alone") as caught:

@@ -11,6 +11,7 @@ import pytest
 from llamahome_core import (
     IntegrityError,
     ModelError,
+    Models,
     Registry,
     StorageError,
     UnknownNameError,
@@ -145,6 +146,38 @@ def test_a_damaged_record_or_tag_file_is_an_error(registry, part, tmp_path, cont
     registry.store.put("bot/v1/version", record)
     with pytest.raises(IntegrityError, match="damaged"):
         registry.find("bot")
+
+
+def test_one_damaged_record_blocks_no_other_version(registry, part, context, events):
+    """It is left out with a warning, never replaced by another, and its number stays taken."""
+    for tags in ([], ["latest"]):
+        registry.publish("bot", {"merged": part}, tags=tags)
+    record = context.workspace.models / "bot" / "v2" / "version" / "version.json"
+    record.write_text("{")
+    assert [version.label for version in registry.versions()] == ["bot:v1"]
+    assert "bot:v2 is left out" in events.of("warning")[0]["text"]
+    assert registry.find("bot:v1").number == 1
+    for label in ("bot", "bot:latest", "bot:v2"):
+        with pytest.raises(IntegrityError):
+            registry.find(label)
+        with pytest.raises(IntegrityError):
+            context.get(Models).locate(label)
+    assert registry.next_number("bot") == 3
+    assert registry.publish("bot", {"merged": part}, tags=["latest"]).label == "bot:v3"
+    assert registry.find("bot").label == "bot:v3"
+
+
+def test_tags_are_set_again_and_never_taken_from_a_later_version(registry, part):
+    """What a crash lost comes back; what was published since keeps what it claimed."""
+    first = registry.publish("bot", {"merged": part})
+    registry.tag(first, ["latest", "good"])
+    assert registry.find("bot:v1").tags == ("good", "latest")
+    registry.publish("bot", {"merged": part}, tags=["latest"])
+    registry.tag(first, ["latest", "good"])
+    assert registry.find("bot:latest").number == 2
+    assert registry.find("bot:good").number == 1
+    with pytest.raises(ModelError, match="cannot be a tag"):
+        registry.tag(first, ["v7"])
 
 
 def test_publishers_at_the_same_time_get_different_numbers(make_context, part):
