@@ -201,7 +201,7 @@ def test_a_disk_that_fails_is_told_and_leaves_nothing(run, data, workspace, monk
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "fsync_file", full)
+    monkeypatch.setattr("llamahome_core.files.folders.fsync_file", full)
     with pytest.raises(StorageError, match="No space left on device"):
         run(data)
     assert cached(workspace) == []
