@@ -50,7 +50,8 @@ def merge(documents: Iterable[Document]) -> Merged:
     """Merge *documents*, weakest first.
 
     Tables merge key by key; lists and everything else replace. A table that names another ``use``
-    than the one below drops that one's keys: a component's settings mean nothing to another. An
+    than the one below drops that one's keys: a component's settings mean nothing to another. So it
+    is with a model's ``source``: another model has another checksum. An
     integer key of an override edits that element of the list below it, and the next one after the
     last appends.
     """
@@ -88,8 +89,9 @@ class _Merger:
     def _table(
         self, path: Path, below: dict[str, Any], above: Mapping[Any, Any], document: Document
     ) -> None:
-        if "use" in above and "use" in below and above["use"] != below["use"]:
-            for key in [key for key in below if key != "use"]:
+        name = _naming_key(path)
+        if name in above and name in below and above[name] != below[name]:
+            for key in [key for key in below if key != name]:
                 self._forget((*path, key), below.pop(key))
                 self.origins.pop((*path, key), None)
         for key, value in above.items():
@@ -168,6 +170,11 @@ def _items(value: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(value, Mapping):
         return value.items()
     return enumerate(value) if isinstance(value, list) else ()
+
+
+def _naming_key(path: Path) -> str:
+    """The key that says what a table is about, and so what its other keys mean."""
+    return "source" if path[:1] == ("models",) else "use"
 
 
 def _child(parent: Any, part: str | int) -> Any:

@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file
 
 from llamahome_core import Kernel, Registry, Workspace, files, read_events
+from llamahome_core.run import describe
 
 MOST_ATTEMPTS = 200
 MOST_SECONDS = 120.0
@@ -67,6 +68,8 @@ def attempt(folder: Path, plain: dict[str, Any]) -> int:
     runs = folder / "runs"
     begun = sorted(runs.glob("killed-*/resolved.toml")) if runs.is_dir() else []
     one = kernel(folder)
+    if begun and describe(begun[-1].parent).state == "finished":
+        return 0  # the last kill came after the run's end and before its process's
     outcome = one.resume(begun[-1].parent.name) if begun else one.run(plain)
     if outcome.error is not None:
         raise outcome.error

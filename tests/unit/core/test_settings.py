@@ -206,7 +206,7 @@ def test_settings_say_which_plugins_load(make_kernel, write, text, names):
     ("text", "message"),
     [
         ('[plugins]\nblock = "extra"', "block"),
-        ("[plugins]\nblcok = [1]", "blcok"),
+        ("[plugins]\nblockk = [1]", "blockk"),
         ('plugins = "extra"', "plugins"),
         ("[plugins\nblock = 5", "llamahome.toml"),
         ('[plugins]\nblock = ["extra"]\n[train', "llamahome.toml"),

@@ -286,3 +286,14 @@ def test_the_value_of_a_secret_is_covered_in_any_line_of_a_file():
     assert cover("--set hub.token=abc") == "--set hub.token=•••"
     assert cover("tokens = 4096") == "tokens = 4096"
     assert cover("[secret]") == "[secret]"
+
+
+def test_another_source_of_a_model_drops_the_checksum_of_the_one_below():
+    """The user's model under a known name is not held to the known model's checksum."""
+    below = toml("[models.m]\nsource = 'a'\nchecksum = 'x'\nlicence = 'MIT'", "user", "user.toml")
+
+    other = merge([below, toml("[models.m]\nsource = 'b'")])
+    same = merge([below, toml("[models.m]\nsummary = 'text'")])
+
+    assert other.data == {"models": {"m": {"source": "b"}}}
+    assert same.data["models"]["m"]["checksum"] == "x"
