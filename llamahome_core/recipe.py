@@ -142,7 +142,7 @@ class CatalogueEntry:
     """A friendly name for a model, in `.config/models.json`."""
 
     source: str
-    """`hub:org/name`, `pypi:package==version/file`, a path or a URL."""
+    """`hub:org/name`, `pypi:package==version/file`, `registry:name:tag` or a path."""
     revision: str | None = None
     """Branch, tag or commit."""
     checksum: str | None = field(
