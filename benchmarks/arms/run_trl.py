@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import trl
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
@@ -89,6 +90,7 @@ def run(arguments: argparse.Namespace, folder: str) -> dict[str, Any]:
     trainer.train()
     marks = clock.marks
     return {
+        "version": trl.__version__,
         "losses": [log["loss"] for log in trainer.state.log_history if "loss" in log],
         "step_seconds": [end - start for start, end in pairwise(marks)],
         "seconds": marks[-1] - marks[0],

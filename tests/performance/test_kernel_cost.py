@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
+
 import pytest
 import torch
 
-ATTEMPTS = 4
+ROUNDS = 4
 MOST = 1.02
 
 
@@ -23,9 +25,9 @@ def one_thread():
 def test_a_step_through_the_kernel_costs_at_most_two_percent_more_than_the_bare_loop(
     interleaved, recipe, small_model, tmp_path
 ):
-    """Single steps in turns, the same losses; the best of four medians, by time on the processor.
+    """Single steps in turns, the same losses; the median of all pairs, by time on the processor.
 
-    Other programs make a median larger and hardly ever smaller, so the best tells the most.
+    A noisy machine gets more pairs, up to 400, and not the best of several medians.
     """
     recipe |= {
         "model": {"from": str(small_model)},
@@ -34,11 +36,13 @@ def test_a_step_through_the_kernel_costs_at_most_two_percent_more_than_the_bare_
     }
     recipe["schedule"] = {"use": "constant"}
     ratios: list[float] = []
-    while len(ratios) < ATTEMPTS and not (ratios and min(ratios) <= MOST):
-        folder = tmp_path / str(len(ratios))
+    for number in range(ROUNDS):
+        folder = tmp_path / str(number)
         folder.mkdir()
         found = interleaved.compare(recipe, folder, interleaved.Pace(warmup=5, blocks=100))
         assert found.difference < 1e-6, "both did the same work"
-        ratios.append(found.ratio("cpu"))
+        ratios += found.ratios("cpu")
+        if statistics.median(ratios) <= MOST:
+            break
 
-    assert min(ratios) <= MOST, f"ratios of {len(ratios)} attempts: {ratios}"
+    assert statistics.median(ratios) <= MOST, f"{len(ratios)} pairs"
