@@ -21,7 +21,7 @@ ARMS = Path(__file__).parent / "arms"
 RATE, CLIP, ROWS = 2e-5, 1.0, 8
 TOLERANCE = 1e-4
 _PACKING = (
-    " TRL's packing fills rows of 512 tokens, so its steps hold other documents, and on a processor "
+    " TRL's packing fills rows of 512 tokens, so its steps hold other documents, and on a CPU "
     "attention crosses from one document to the next: it is another training, shown for its cost."
 )
 
