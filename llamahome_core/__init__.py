@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Interrupted,
         LlamaHomeError,
         ModelError,
+        ModelNotFoundError,
         OfflineError,
         PluginError,
         RequirementError,
@@ -112,9 +113,9 @@ _HOMES = {
     "config": "ConfigError Problem",
     "context": "Context Stop",
     "errors": "AmbiguousNameError BrokenPluginError DataError HeldError IntegrityError Interrupted "
-    "LlamaHomeError ModelError OfflineError PluginError RequirementError RunError RunLockedError "
-    "RunNotFoundError StorageError TrainingError UnavailableError UnknownNameError "
-    "UnsafeModelError WorkspaceError suggest",
+    "LlamaHomeError ModelError ModelNotFoundError OfflineError PluginError RequirementError "
+    "RunError RunLockedError RunNotFoundError StorageError TrainingError UnavailableError "
+    "UnknownNameError UnsafeModelError WorkspaceError suggest",
     "events": "Emitter EventLog NoEvents live_events read_events",
     "hookspecs": "hookimpl",
     "kernel": "Kernel",
@@ -166,6 +167,7 @@ __all__ = [
     "MicroBatch",
     "ModelError",
     "ModelFolder",
+    "ModelNotFoundError",
     "ModelReference",
     "ModelSource",
     "Models",

@@ -11,7 +11,7 @@ import attrs
 
 from llamahome_core import config
 from llamahome_core.config import Document, Merged
-from llamahome_core.recipe import Recipe, Selection
+from llamahome_core.recipe import Recipe, Selection, Tables
 from llamahome_core.root import Root, Table
 
 
@@ -32,16 +32,16 @@ def assemble(
         document: What the recipe was read from: it names what has no name.
     """
     path = document.path if document else None
-    same = {a.name for a in attrs.fields(Recipe)} & {a.name for a in attrs.fields(Root)}
-    own = same - {"name", "model", "data"}
     return Recipe(
         name=root.name or _name_of(path),
+        seed=root.seed,
+        required=root.required,
         model=model,
         data=many[0],
         monitors=many[1],
         chosen=chosen,
         folder=path.absolute().parent if path else Path.cwd(),
-        **{name: getattr(root, name) for name in own},
+        **{table.name: getattr(root, table.name) for table in attrs.fields(Tables)},
     )
 
 
@@ -62,10 +62,9 @@ def plain_recipe(recipe: Recipe, root: Root) -> Table:
             table["model"][selection.name] = settings
         else:
             table[key] = {"use": selection.name, **settings}
-    for name in ("batch", "train", "evaluate", "sample", "checkpoint", "publish", "network"):
-        table[name] = config.unstructure(getattr(recipe, name))
-    table["resources"] = config.unstructure(recipe.resources)
-    table["models"] = {n: config.unstructure(e) for n, e in recipe.models.items()}
+    for own in attrs.fields(Tables):
+        if own.name != "plugins":  # a recipe is read when they are loaded
+            table[own.name] = config.unstructure(getattr(recipe, own.name))
     table["data"] = [
         {"use": s.name, "role": s.role, **config.unstructure(s.config)} for s in recipe.data
     ]

@@ -13,6 +13,8 @@ from llamahome_core.hookspecs import PROJECT
 
 Status = Literal["found", "active", "blocked", "broken", "shadowed"]
 
+_SWITCH = {"": False, "0": False, "false": False, "1": True, "true": True}
+
 
 @frozen(kw_only=True)
 class Policy:
@@ -40,9 +42,15 @@ class Policy:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Policy:
-        """From ``LLAMAHOME_PLUGINS`` (comma-separated words) and ``LLAMAHOME_STRICT=1``."""
+        """From ``LLAMAHOME_PLUGINS`` (comma-separated words) and ``LLAMAHOME_STRICT=1``.
+
+        Raises:
+            ConfigError: ``LLAMAHOME_STRICT`` is neither true nor false.
+        """
         env = os.environ if environ is None else environ
-        strict = env.get("LLAMAHOME_STRICT", "") not in {"", "0"}
+        strict = _SWITCH.get(env.get("LLAMAHOME_STRICT", "").strip().lower())
+        if strict is None:
+            raise _no_switch(env["LLAMAHOME_STRICT"])
         return cls.parse(env.get("LLAMAHOME_PLUGINS", "").split(","), strict=strict)
 
     def allows(self, name: str, origin: str = PROJECT) -> bool:
@@ -60,6 +68,13 @@ class Policy:
             strict=self.strict or other.strict,
             own=self.own or other.own,
         )
+
+
+def _no_switch(value: str) -> Exception:
+    from llamahome_core.config import ConfigError, Problem
+
+    message = f"LLAMAHOME_STRICT must be true or false, got {value!r}"
+    return ConfigError([Problem("C111", message, fix="write 1 or true, or 0 or false")])
 
 
 @define(kw_only=True)

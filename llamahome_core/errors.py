@@ -12,7 +12,8 @@
     ├── UnknownNameError        P206  nobody offers a thing of that name
     ├── ModelError              M301  a model cannot be found, fetched or read
     │   ├── OfflineError        M302  the network is needed and is off or unreachable
-    │   └── UnsafeModelError    M303  a model asks for something refused as unsafe
+    │   ├── UnsafeModelError    M303  a model asks for something refused as unsafe
+    │   └── ModelNotFoundError  M304  no such model
     ├── DataError               D401  a data source or row cannot be used
     ├── TrainingError           T501  training cannot go on
     ├── RunError                R601  a run cannot be started, read or resumed
@@ -117,6 +118,13 @@ class UnsafeModelError(ModelError):
 
     code = "M303"
     exit_code = 5
+
+
+class ModelNotFoundError(ModelError):
+    """No model has that name."""
+
+    code = "M304"
+    exit_code = 4
 
 
 class DataError(LlamaHomeError):

@@ -112,7 +112,7 @@ def read_events(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, An
 def _decode(line: bytes) -> dict[str, Any] | None:
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) and isinstance(event.get("t"), str) else None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,14 @@ from llamahome_core.errors import PluginError, RunError, UnknownNameError, sugge
 from llamahome_core.plugins import Plugins
 from llamahome_core.policy import settings_policy
 from llamahome_core.registry import Catalog
+from llamahome_core.terminal import aside
 from llamahome_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from llamahome_core.config import Document, Merged
     from llamahome_core.context import Context, Stop
     from llamahome_core.plan import Plan
-    from llamahome_core.recipe import Selection
+    from llamahome_core.recipe import Recipe, Selection
     from llamahome_core.values import Outcome
 
 
@@ -41,7 +43,8 @@ class Kernel:
             narrow it.
         workspace: Where things are kept; found from the working directory if not given.
         extra: Objects with hook implementations, besides what is installed.
-        environ: Environment variables that are settings; the process's if not given.
+        environ: Environment variables that are settings; the process's if not given. In those,
+            places of the caches of libraries are set, where the user has set none.
         user_file: The user's settings file; the platform's place if not given.
 
     Attributes:
@@ -113,6 +116,10 @@ class Kernel:
             UnknownNameError: There is neither.
             PluginError: The package that should hold the recipe cannot be imported.
         """
+        if not str(name).strip():
+            raise UnknownNameError(
+                "the recipe has no name", hint="name a .toml, .yaml or .json file"
+            )
         path = Path(name)
         with contextlib.suppress(RuntimeError):  # there is no such user: then it is a strange name
             path = path.expanduser()
@@ -130,7 +137,8 @@ class Kernel:
 
         plugin, record = packaged[str(name)]
         try:
-            return Path(str(files(record.package) / record.file))
+            with aside():
+                return Path(str(files(record.package) / record.file))
         except ImportError as error:
             raise PluginError(
                 f"recipe {str(name)!r} of plugin {plugin.name!r} cannot be found: {error}"
@@ -169,7 +177,6 @@ class Kernel:
         Raises:
             ConfigError: The settings are wrong.
         """
-        from llamahome_core.context import Context
         from llamahome_core.resolve import settings_only
 
         self._need_settings()
@@ -178,7 +185,15 @@ class Kernel:
             recipe = settings_only(self.catalog, self._gather(None, given, ())[0])
         else:
             recipe = plan.recipe
-        return Context(recipe=recipe, workspace=self.workspace, catalog=self.catalog)
+        return self._context(recipe)
+
+    def _context(self, recipe: Recipe, **more: Any) -> Context:
+        """A context; what works with it may load libraries that keep caches."""
+        from llamahome_core.context import Context
+
+        if self.environ is os.environ:  # a program that gave others keeps its own as they are
+            self.workspace.contain_caches(os.environ)
+        return Context(recipe=recipe, workspace=self.workspace, catalog=self.catalog, **more)
 
     # --- Runs -----------------------------------------------------------------------------------
 
@@ -228,21 +243,23 @@ class Kernel:
 
         Raises:
             RunNotFoundError: There is no such run.
-            RunError: It is finished already, or it ended before its recipe was written.
+            RunError: It is finished already, or its recipe is not there.
             RunLockedError: It is going on in another process.
         """
         from llamahome_core.run import describe, find_directory
 
         directory = find_directory(self.workspace.runs, name)
         if not (directory / "resolved.toml").exists():
-            raise RunError(
-                f"run {directory.name} ended before its recipe was written",
-                hint="run the recipe again",
-            )
+            # The events begin when the recipe is written.
+            begun = (directory / "events.jsonl").exists()
+            missing = f"has lost its recipe: there is no {directory / 'resolved.toml'}"
+            reason = missing if begun else "ended before its recipe was written"
+            raise RunError(f"run {directory.name} {reason}", hint="run the recipe again")
         if describe(directory).state == "finished":
             raise RunError(
                 f"run {directory.name} is finished",
-                hint=f"llamahome run {directory / 'resolved.toml'}  (a new run of the same recipe)",
+                hint=f"llamahome run {shlex.quote(str(directory / 'resolved.toml'))}"
+                "  (a new run of the same recipe)",
             )
         plan = self.plan(directory / "resolved.toml")
         return self._carry_out(plan, directory, monitors, stop, resume=True)
@@ -256,15 +273,10 @@ class Kernel:
         *,
         resume: bool,
     ) -> Outcome:
-        from llamahome_core.context import Context, Stop
+        from llamahome_core.context import Stop
         from llamahome_core.lifecycle import live
 
-        context = Context(
-            recipe=plan.recipe,
-            workspace=self.workspace,
-            catalog=self.catalog,
-            directory=directory,
-            stop=stop or Stop(),
-            resume=resume,
+        context = self._context(
+            plan.recipe, directory=directory, stop=stop or Stop(), resume=resume
         )
         return live(plan, context, [*plan.recipe.monitors, *monitors])

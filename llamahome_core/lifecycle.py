@@ -82,6 +82,7 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
         _announce(run)
         _notify(run, logger, "llamahome_run_started")
         outcome = carry_out(run)
+        run.context.stop.listener = None  # what is over cannot be stopped
         if outcome.error is not None:
             logger.debug("run ended", error=repr(outcome.error), exc_info=outcome.error)
         _notify(run, logger, "llamahome_run_finished", outcome=outcome)
@@ -114,6 +115,8 @@ def _notify(run: Run, logger: Any, hook: str, **arguments: Any) -> None:
 def _conclude(run: Run, outcome: Outcome, seconds: float) -> Outcome:
     """Write down how the run ended; a disk that is full by then fails the run."""
     try:
+        if outcome.status == "finished" and run.context.stop.requested:
+            run.events.emit("note", text="the signal came when the work was done")
         run.events.emit("end", **end_fields(run, outcome, seconds))
         run.status(outcome.status)
         run.events.sync()

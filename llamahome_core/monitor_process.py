@@ -20,6 +20,8 @@ from llamahome_core.components import Ref
 
 DISABLED = 3
 """Exit code of a monitor that failed too often."""
+DONE = 4
+"""Exit code of a monitor that read to the end: 0 is what code of its own may exit with."""
 EVENTS = "events.jsonl"
 SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 """What is ignored here: the run tells of them in its events."""
@@ -28,6 +30,8 @@ _FAILURES = 3  # in a row, before a monitor is disabled
 _POLL = 0.1  # seconds between two looks at the file
 _ORPHAN = 60.0  # seconds that a monitor may go on after its run has gone
 _LOGGED = 100  # tracebacks kept of one monitor: a log must not grow as fast as the events
+_LOG_SIZE = 2**20  # bytes of a monitor's log, in all sessions of a run
+_NOTED = 2**13  # characters of one note; a log is cut to what leaves room for some
 _NICENESS = 10
 
 
@@ -95,7 +99,9 @@ class _Follower:
                 gone.wait(_POLL)
         disabled = self._in_a_row >= _FAILURES
         closed = self._guard(self.monitor.close)
-        return DISABLED if disabled else int(not closed)
+        if disabled:
+            return DISABLED
+        return DONE if closed else 1
 
     def _feed(self) -> bool:
         """Hand over the new events; whether this session's ``end`` was among them."""
@@ -145,8 +151,22 @@ def _note(log: Path, text: str) -> None:
     """Append to the log, if that is possible at all."""
     from datetime import UTC, datetime
 
-    with suppress(OSError), log.open("a", encoding="utf-8") as file:
-        file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text.rstrip()}\n")
+    with suppress(OSError), log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        file.write(f"{now} {text.rstrip()[-_NOTED:]}\n")
+
+
+def _limit(log: Path | None) -> None:
+    """Cut a log that is too long, and let what is printed from then on go nowhere."""
+    with suppress(OSError):
+        if log is None or log.stat().st_size <= _LOG_SIZE:
+            return
+        os.truncate(log, _LOG_SIZE - 8 * _NOTED)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for number in (1, 2):
+            os.dup2(nowhere, number)
+        os.close(nowhere)
+        _note(log, "this log was cut here: the monitor prints too much")
 
 
 def _read_order() -> tuple[dict[str, Any], bool]:
@@ -161,11 +181,21 @@ def _read_order() -> tuple[dict[str, Any], bool]:
     return json.loads(line), bool(rest)
 
 
-def _watch(gone: threading.Event) -> None:
-    """Notice that the pipe was closed; a monitor that hangs must not outlive its run for long."""
-    select.select([0], [], [])
-    gone.set()
-    time.sleep(_ORPHAN)
+def _watch(gone: threading.Event, log: Path | None) -> None:
+    """Notice that the pipe was closed; a monitor that hangs must not outlive its run for long.
+
+    Args:
+        gone: Set when the run wants no more.
+        log: Where what the monitor prints goes, to be kept small; None if it is a terminal.
+    """
+    end: float | None = None
+    while end is None or time.monotonic() < end:
+        if end is not None:
+            time.sleep(_POLL)
+        elif select.select([0], [], [], _POLL)[0]:
+            gone.set()
+            end = time.monotonic() + _ORPHAN
+        _limit(log)
     os._exit(DISABLED)
 
 
@@ -187,8 +217,9 @@ def _main() -> int:
     gone = threading.Event()
     if over:
         gone.set()
-    threading.Thread(target=_watch, args=[gone], daemon=True).start()
     log = Path(order["log"])
+    printed = None if order["terminal"] else log
+    threading.Thread(target=_watch, args=[gone, printed], daemon=True).start()
     try:
         monitor = _build(order)
     except (Exception, SystemExit):  # noqa: BLE001  # told in the log
@@ -196,7 +227,9 @@ def _main() -> int:
         return DISABLED
     start = 0 if getattr(monitor, "whole_run", False) else order["offset"]
     tail = Tail(Path(order["directory"]) / EVENTS, start)
-    return _Follower(monitor, tail, order["offset"], log).follow(gone, order["run"])
+    code = _Follower(monitor, tail, order["offset"], log).follow(gone, order["run"])
+    _limit(printed)
+    return code
 
 
 if __name__ == "__main__":

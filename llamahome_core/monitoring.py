@@ -32,7 +32,8 @@ from typing import IO, Any, Protocol
 from attrs import define, field
 
 from llamahome_core.components import Ref
-from llamahome_core.monitor_process import DISABLED, EVENTS, SIGNALS
+from llamahome_core.monitor_process import DISABLED, DONE, EVENTS, SIGNALS
+from llamahome_core.terminal import RESULTS
 
 _PIPE = 60_000  # bytes that a pipe surely takes without a reader
 
@@ -66,11 +67,13 @@ class _Child:
             code = self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             return "did not end in time and was stopped"
+        if code == DONE:
+            return None
         if code == DISABLED:
             return "was disabled after an error"
         if code < 0:
             return f"was killed by {signal.Signals(-code).name}"
-        return f"ended with exit code {code}" if code else None
+        return f"ended with exit code {code}"
 
     def kill(self) -> None:
         """Leave nothing behind."""
@@ -144,12 +147,13 @@ class Monitors:
             "log": str(self.directory / "log" / f"monitor-{name}.log"),
             "offset": self.offset,
             "run": os.getpid(),
+            "terminal": getattr(selection.config, "terminal", False),
         }
         line = json.dumps(order).encode() + b"\n"
         if len(line) > _PIPE:
             raise ValueError(f"its settings take {len(line)} bytes; {_PIPE} is the most")
         Ref(order["config"])
-        process = _popen(Path(order["log"]), terminal=getattr(selection.config, "terminal", False))
+        process = _popen(Path(order["log"]), terminal=order["terminal"])
         assert process.stdin is not None  # noqa: S101  # it was started with one
         with suppress(BrokenPipeError):  # it has died already: close() tells
             process.stdin.write(line)
@@ -171,7 +175,7 @@ def _popen(log: Path, *, terminal: bool) -> subprocess.Popen[bytes]:
                 # -P: the working directory is searched only where this process searches it.
                 [sys.executable, "-P", "-m", "llamahome_core.monitor_process"],
                 stdin=subprocess.PIPE,
-                stdout=output,
+                stdout=RESULTS.descriptor if terminal else output,
                 stderr=output,
                 bufsize=0,
                 env={**os.environ, "PYTHONPATH": path},

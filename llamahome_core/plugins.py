@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,7 @@ import pluggy
 from llamahome_core import hookspecs
 from llamahome_core.discovery import Plugin, Policy
 from llamahome_core.errors import BrokenPluginError
+from llamahome_core.terminal import foreign
 
 T = TypeVar("T")
 
@@ -54,15 +56,23 @@ class Plugins:
         if not self.policy.allows(plugin.name, plugin.origin):
             plugin.status = "blocked"
             return
-        try:
+        with self._at_its_own_risk(plugin):
             plugin.module = plugin.entry.load() if plugin.entry else plugin.module
             self.manager.register(plugin.module, plugin.name)
             # At once, so that a misspelt hook is this plugin's fault and not the next one's.
             self.manager.check_pending()
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
-            self._set_aside(plugin, error)
-        else:
             plugin.status = "active"
+
+    @contextlib.contextmanager
+    def _at_its_own_risk(self, plugin: Plugin) -> Iterator[None]:
+        """Run code of *plugin*: what it prints is no result, and what it raises breaks it alone."""
+        with foreign() as interrupts:
+            try:
+                yield
+            except BaseException as error:
+                if interrupts and isinstance(error, KeyboardInterrupt):
+                    raise
+                self._set_aside(plugin, error)
 
     def _name_apart(self, plugin: Plugin) -> None:
         """A name belongs to one plugin: objects of one class are numbered, others shadowed."""
@@ -104,12 +114,10 @@ class Plugins:
         """
         active = self.active
         for name, call in sorted(self._implementations(hook), key=lambda found: found[0]):
-            try:
+            items: list[T] = []
+            with self._at_its_own_risk(active[name]):
                 items = _checked(call(), record, hook)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
-                self._set_aside(active[name], error)
-            else:
-                yield from ((active[name], item) for item in items)
+            yield from ((active[name], item) for item in items)
 
     def _implementations(self, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():

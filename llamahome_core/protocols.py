@@ -7,6 +7,7 @@ and arrays are typed ``Any``: the kernel does not know torch or numpy.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,10 +31,20 @@ Progress = Callable[[int, "int | None"], None]
 
 
 class ModelSource(Protocol):
-    """Delivers the files of a model. Two methods: a plan may not fetch, a run must."""
+    """Delivers the files of a model. A plan may not fetch, and a name may come to mean another."""
 
     def size(self, reference: ModelReference) -> int | None:
         """Bytes that :meth:`fetch` would bring, if that is known without the network."""
+
+    def pin(self, reference: ModelReference) -> ModelReference:
+        """*reference* with the revision that it means now, such as the commit of a branch.
+
+        *reference* itself where nothing can come to mean something else; nobody is asked then.
+
+        Raises:
+            OfflineError: The network is needed and off or unreachable.
+            ModelError: There is no such model.
+        """
 
     def fetch(self, reference: ModelReference, folder: Path, progress: Progress) -> Path:
         """Bring the model and return the file or folder that holds it.
@@ -92,13 +103,26 @@ class ChatCodec(Protocol):
         """A conversation as tokens.
 
         Args:
-            messages: Turns in OpenAI's form.
+            messages: Turns in OpenAI's form. The name of a special token in them is text.
             tools: JSON-schema tool descriptions.
             reply: End with the opening of an assistant turn, for the model to go on.
         """
 
+    def encode_prompt(self, prompt: str, *, system: str | None = None) -> list[int]:
+        """What the model is given to answer *prompt*: a user's turn, and the opening of a reply.
+
+        A model without a chat template is given the text alone, to go on with.
+
+        Raises:
+            DataError: The template refuses such a conversation.
+            ModelError: There is a *system* text and no template to put it into.
+        """
+
     def encode_text(self, text: str) -> list[int]:
-        """Plain text as one document: begin and end tokens as the model was trained with."""
+        """Plain text as one document: begin and end tokens as the model was trained with.
+
+        The name of a special token in *text* is text, here as in messages.
+        """
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of *ids*, without special tokens."""
@@ -127,10 +151,13 @@ class Generator(Protocol):
         Args:
             module: A causal language model of transformers, bare or adapted.
             prompt: Token ids.
-            max_tokens: Most new tokens.
+            max_tokens: Most new tokens; fewer come where the model's context is full.
             temperature: 0 takes the likeliest token.
             seed: Seed of the sampling, when *temperature* is above 0.
             on_token: Called with each new id as it comes.
+
+        Raises:
+            DataError: The prompt is empty, or the model's context has no room after it.
         """
 
 
@@ -184,6 +211,13 @@ class Steps(Protocol):
     def step(self, index: int) -> StepData:
         """The *index*-th step since the start, 0-based, in any epoch, in constant time."""
 
+    def origin(self, documents: Sequence[int]) -> str:
+        """Where documents came from, in words for people: ``a.jsonl rows 3, 17``.
+
+        Args:
+            documents: Numbers of documents, as a step's ``rows`` has them.
+        """
+
 
 class PreparedData(Protocol):
     """Tokenised documents on disk, memory-mapped, made once per content and settings."""
@@ -206,6 +240,10 @@ class PreparedData(Protocol):
 class Adapter(Protocol):
     """What of the model is trained, and how that is saved alone and merged."""
 
+    @property
+    def separable(self) -> bool:
+        """Whether what is trained can be saved alone; whole weights cannot."""
+
     def apply(self, model: Any) -> Any:
         """The model to train, its other parameters frozen."""
 
@@ -213,7 +251,7 @@ class Adapter(Protocol):
         """A plain transformers model with what was trained folded in; *model* may be consumed."""
 
     def save(self, model: Any, folder: Path) -> bool:
-        """Write the adapter alone, for ``peft``; false if this adapter has no such form."""
+        """Write the adapter alone, for ``peft``; false if it is not :attr:`separable`."""
 
 
 class Optimizer(Protocol):
@@ -332,6 +370,13 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Remove it; half a removal never looks like a folder."""
 
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep out all others who take this lock, in whatever process uses the same store.
+
+        It guards work of several steps, such as giving out numbers. Each method is safe without
+        it, and may be called while it is held.
+        """
+
 
 class Registry(Protocol):
     """Published versions of models by name and tag. A service over the store."""
@@ -344,17 +389,32 @@ class Registry(Protocol):
         tags: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
     ) -> Version:
-        """Store *parts* as the next version of *name* and point *tags* at it."""
+        """Store *parts* as the next version of *name*, which gets *tags*, at once or not at all.
+
+        A tag belongs to the newest version that was given it.
+        """
+
+    def next_number(self, name: str) -> int:
+        """The number that the next version of *name* will have, if nobody publishes before."""
 
     def find(self, label: str) -> Version:
         """``name``, ``name:tag`` or ``name:v3``; a bare name means ``latest``, else the newest.
 
         Raises:
             UnknownNameError: There is no such version.
+            IntegrityError: It is not what was published.
+        """
+
+    def resolve(self, label: str) -> Version:
+        """The version that :meth:`find` finds, without its files: gigabytes are not read.
+
+        Raises:
+            UnknownNameError: There is no such version.
+            IntegrityError: What is recorded of it is damaged.
         """
 
     def versions(self, name: str | None = None) -> list[Version]:
-        """All versions, by name and number."""
+        """All versions, by name and number, without their files."""
 
 
 class Monitor(Protocol):

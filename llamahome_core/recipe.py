@@ -10,7 +10,12 @@ from attrs import field, frozen, validators
 
 positive = validators.gt(0)
 optional_positive = validators.optional(validators.gt(0))
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+# Far from where numbers of 64 bits end, and more than any run can use.
+_up_to_a_billion = validators.optional(validators.and_(positive, validators.le(10**9)))
+NAME = (
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+    r"(?#up to 100 letters, digits, dots, hyphens and underscores, a letter or digit first)"
+)
 
 
 def _exactly_one(**given: object) -> None:
@@ -24,15 +29,15 @@ def _exactly_one(**given: object) -> None:
 class Batch:
     """How documents become optimizer steps."""
 
-    tokens: int | None = field(default=None, validator=optional_positive)
+    tokens: int | None = field(default=None, validator=_up_to_a_billion)
     """Most tokens of one optimizer step, trained or not. 4096 if neither this nor rows is set."""
-    rows: int | None = field(default=None, validator=optional_positive)
+    rows: int | None = field(default=None, validator=_up_to_a_billion)
     """Documents of one optimizer step, instead of tokens."""
-    max_length: int = field(default=1024, validator=validators.ge(2))
-    """Most tokens of one document."""
+    max_length: int = field(default=1024, validator=[validators.ge(2), validators.le(10**8)])
+    """Most tokens of one document; none may be longer than the model was made for."""
     overlong: Literal["drop", "truncate", "split", "error"] = "drop"
     """What to do with a longer document."""
-    accumulate: int = field(default=1, validator=positive)
+    accumulate: int = field(default=1, validator=[positive, validators.le(10**6)])
     """Micro-batches that a step is split into, to save memory; the gradient stays the same."""
 
     def __attrs_post_init__(self) -> None:
@@ -48,11 +53,17 @@ class Batch:
 class Train:
     """How long and how precisely to train."""
 
-    epochs: float | None = field(default=None, validator=validators.optional(validators.gt(0.0)))
+    epochs: float | None = field(
+        default=None,
+        validator=validators.optional(validators.and_(validators.gt(0.0), validators.le(10**6))),
+    )
     """Passes over the data. 1 if no length is set."""
-    steps: int | None = field(default=None, validator=optional_positive)
+    steps: int | None = field(default=None, validator=_up_to_a_billion)
     """Optimizer steps, instead of epochs."""
-    tokens: int | None = field(default=None, validator=optional_positive)
+    tokens: int | None = field(
+        default=None,
+        validator=validators.optional(validators.and_(positive, validators.le(10**15))),
+    )
     """Tokens to process, instead of epochs."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Number format of the matrix products; weights and optimizer state stay in fp32."""
@@ -147,7 +158,9 @@ class CatalogueEntry:
     """Branch, tag or commit."""
     checksum: str | None = field(
         default=None,
-        validator=validators.optional(validators.matches_re(r"sha256:[0-9a-f]{64}")),
+        validator=validators.optional(
+            validators.matches_re(r"sha256:[0-9a-f]{64}(?#sha256: and 64 hexadecimal digits)")
+        ),
     )
     """`sha256:` and the hash of the one file that the source delivers."""
     licence: str | None = None
@@ -185,6 +198,32 @@ class Resources:
 
 
 @frozen(kw_only=True)
+class Tables:
+    """The kernel's own tables, in a recipe and in the settings alike."""
+
+    batch: Batch = field(factory=Batch)
+    """How documents become optimizer steps."""
+    train: Train = field(factory=Train)
+    """How long and how precisely to train."""
+    evaluate: Evaluate = field(factory=Evaluate)
+    """When the held-out loss is measured."""
+    sample: Sample = field(factory=Sample)
+    """Prompts that the model answers during training."""
+    checkpoint: Checkpoint = field(factory=Checkpoint)
+    """When the state of training is saved."""
+    publish: Publish = field(factory=Publish)
+    """What becomes of the trained model."""
+    models: dict[str, CatalogueEntry] = field(factory=dict)
+    """Friendly names for models."""
+    plugins: PluginPolicy = field(factory=PluginPolicy)
+    """Which installed plugins may load."""
+    network: Network = field(factory=Network)
+    """Access to other machines."""
+    resources: Resources = field(factory=Resources)
+    """What of this machine a run may use."""
+
+
+@frozen(kw_only=True)
 class Selection:
     """A component that a recipe chose, with its settings, ready to be built.
 
@@ -206,23 +245,13 @@ class Selection:
 
 
 @frozen(kw_only=True)
-class Recipe:
+class Recipe(Tables):
     """A whole recipe, validated: the kernel's tables and the chosen components."""
 
     name: str
     seed: int = 0
     model: str
     required: tuple[str, ...] = ()
-    batch: Batch = field(factory=Batch)
-    train: Train = field(factory=Train)
-    evaluate: Evaluate = field(factory=Evaluate)
-    sample: Sample = field(factory=Sample)
-    checkpoint: Checkpoint = field(factory=Checkpoint)
-    publish: Publish = field(factory=Publish)
-    models: dict[str, CatalogueEntry] = field(factory=dict)
-    plugins: PluginPolicy = field(factory=PluginPolicy)
-    network: Network = field(factory=Network)
-    resources: Resources = field(factory=Resources)
     data: tuple[Selection, ...] = ()
     monitors: tuple[Selection, ...] = ()
     chosen: dict[str, Selection] = field(factory=dict)

@@ -11,19 +11,7 @@ from attrs import field, frozen, validators
 from llamahome_core import config
 from llamahome_core.components import Kind
 from llamahome_core.config import Merged
-from llamahome_core.recipe import (
-    NAME,
-    Batch,
-    CatalogueEntry,
-    Checkpoint,
-    Evaluate,
-    Network,
-    PluginPolicy,
-    Publish,
-    Resources,
-    Sample,
-    Train,
-)
+from llamahome_core.recipe import NAME, Tables
 
 DEFAULTS = {
     Kind.OBJECTIVE: "sft",
@@ -46,7 +34,7 @@ Table = dict[str, Any]
 
 
 @frozen(kw_only=True)
-class Root:
+class Root(Tables):
     """The tables of a recipe and of the settings; component tables are open until their ``use``."""
 
     schema: Literal[1] = 1
@@ -81,26 +69,6 @@ class Root:
     """Where published versions are kept."""
     monitor: tuple[Table, ...] = ()
     """What shows or forwards the run's events, besides the console."""
-    batch: Batch = field(factory=Batch)
-    """How documents become optimizer steps."""
-    train: Train = field(factory=Train)
-    """How long and how precisely to train."""
-    evaluate: Evaluate = field(factory=Evaluate)
-    """When the held-out loss is measured."""
-    sample: Sample = field(factory=Sample)
-    """Prompts that the model answers during training."""
-    checkpoint: Checkpoint = field(factory=Checkpoint)
-    """When the state of training is saved."""
-    publish: Publish = field(factory=Publish)
-    """What becomes of the trained model."""
-    models: dict[str, CatalogueEntry] = field(factory=dict)
-    """Friendly names for models."""
-    plugins: PluginPolicy = field(factory=PluginPolicy)
-    """Which installed plugins may load."""
-    network: Network = field(factory=Network)
-    """Access to other machines."""
-    resources: Resources = field(factory=Resources)
-    """What of this machine a run may use."""
 
 
 def drop_alternatives(merged: Merged) -> None:
@@ -121,11 +89,12 @@ def drop_alternatives(merged: Merged) -> None:
 
 def places(key: str) -> list[str]:
     """Tables of the kernel that have a setting *key*, for a key that stands in the wrong one."""
-    tables = (Batch, Train, Evaluate, Sample, Checkpoint, Publish, Network, Resources)
+    attrs.resolve_types(Tables)
+    tables = {table.name: table.type for table in attrs.fields(Tables)}
     return [
-        f"{table.__name__.lower()}.{key}"
-        for table in tables
-        if key in {a.name for a in attrs.fields(table)}
+        f"{name}.{key}"
+        for name, cls in tables.items()
+        if cls and attrs.has(cls) and key in attrs.fields_dict(cls)
     ]
 
 

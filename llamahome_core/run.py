@@ -14,7 +14,7 @@ import re
 import socket
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -162,7 +162,8 @@ class RunInfo:
     Attributes:
         name: The run.
         directory: Its folder.
-        state: running, finished, stopped, failed, or lost (its process died without a word).
+        state: running, finished, stopped, failed, lost (its process died without a word), or
+            unknown (its ``status.json`` is damaged).
         step: Finished optimizer steps.
         steps: Steps in all, if known.
         loss: The last training loss.
@@ -185,28 +186,51 @@ class RunInfo:
 def state_of(directory: Path) -> str:
     """The state of :class:`RunInfo`, without reading the events: cheap enough to ask often."""
     try:
-        state = str(json.loads((directory / "status.json").read_bytes())["state"])
-    except (OSError, ValueError, KeyError, TypeError):
-        state = "running"
-    if state == "running" and not files.is_held(directory / ".lock"):
-        return "lost"
-    return state
+        state = json.loads((directory / "status.json").read_bytes())["state"]
+    except FileNotFoundError:
+        state = "running"  # it had no time to say so
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        state = None
+    if state in ("finished", "stopped", "failed"):
+        return str(state)
+    if files.is_held(directory / ".lock"):
+        return "running"
+    return "lost" if state == "running" else "unknown"
 
 
-def describe(directory: Path) -> RunInfo:
-    """Read the folder of a run; never fails on what a crash left."""
+def events_of(directory: Path) -> list[dict[str, Any]]:
+    """The live events of a run; none where they cannot be read."""
+    try:
+        return list(live_events(directory / "events.jsonl"))
+    except OSError:
+        return []
+
+
+def describe(directory: Path, events: Iterable[dict[str, Any]] | None = None) -> RunInfo:
+    """Read the folder of a run; never fails on what lies in it.
+
+    Args:
+        directory: The folder.
+        events: Its live events, if they have been read already.
+    """
     found: dict[str, Any] = {}
-    path = directory / "events.jsonl"
-    for event in live_events(path) if path.exists() else ():
-        found.setdefault("started", event.get("time"))
+    for event in events_of(directory) if events is None else events:
+        found.setdefault("started", _field(event, "time", str))
         if event["t"] == "train":
-            found |= {"step": event.get("step", 0), "steps": event.get("steps")}
-            found["loss"] = event.get("loss")
+            found["step"] = _field(event, "step", int) or 0
+            found["steps"] = _field(event, "steps", int)
+            found["loss"] = _field(event, "loss", int, float)
         elif event["t"] == "eval":
-            found["evaluation"] = event.get("loss")
+            found["evaluation"] = _field(event, "loss", int, float)
         elif event["t"] == "published":
-            found["published"] = event.get("label")
+            found["published"] = _field(event, "label", str)
     return RunInfo(name=directory.name, directory=directory, state=state_of(directory), **found)
+
+
+def _field(event: dict[str, Any], name: str, *types: type) -> Any:
+    """A field of an event, if it has one of *types*: it may be of another version, or damaged."""
+    value = event.get(name)
+    return value if type(value) in types else None
 
 
 def all_directories(runs: Path) -> list[Path]:
@@ -219,9 +243,8 @@ def all_directories(runs: Path) -> list[Path]:
 
 def _started(directory: Path) -> str:
     """ISO time of the first event, or of a change to the folder: its own times change later."""
-    path = directory / "events.jsonl"
-    if path.exists():
-        for _, event in read_events(path):
+    with contextlib.suppress(OSError):
+        for _, event in read_events(directory / "events.jsonl"):
             return str(event.get("time"))
     changed = datetime.fromtimestamp(directory.stat().st_ctime, UTC)
     return changed.isoformat(timespec="milliseconds")
@@ -242,6 +265,8 @@ def find_directory(runs: Path, name: str) -> Path:
     found = all_directories(runs)
     if not found:
         raise RunNotFoundError(f"there are no runs in {runs}", hint="llamahome run quickstart")
+    if not name.strip():
+        raise RunNotFoundError("no run has an empty name", hint="llamahome runs list")
     if name == "@last":
         return found[-1]
     exact = [p for p in found if p.name == name]

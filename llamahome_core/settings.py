@@ -105,6 +105,10 @@ def _files(workspace: Workspace, sources: Sources) -> Iterator[Callable[[], list
 
 def _no_profile(folder: Path, profile: str) -> list[Document]:
     """A misspelt profile that is passed over would train with other settings than were meant."""
+    if (folder / profile).parent != folder:
+        message = f"LLAMAHOME_ENV must be a plain name, got {profile!r}"
+        fix = f"write production for {folder / 'production.toml'}"
+        raise ConfigError([Problem("C111", message, fix=fix)])
     names = [path.stem for path in folder.glob("*.*") if path.suffix in SUFFIXES]
     close = suggest(profile, names)
     fix = f"did you mean {close[0]}?" if close else f"write {folder / profile}.toml, or unset it"

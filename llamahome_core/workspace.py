@@ -64,7 +64,8 @@ class Workspace:
     def settings_files(self, stems: Iterable[str] = PROJECT_FILES) -> list[Path]:
         """The files of settings called *stems*, in any format, that there are; weakest first."""
         paths = [self.config / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES]
-        return [path for path in paths if path.is_file()]
+        # A stem may come from outside: one that leads out of the folder names no file in it.
+        return [path for path in paths if path.parent == self.config and path.is_file()]
 
     @property
     def runs(self) -> Path:

@@ -10,7 +10,7 @@ import click
 
 from llamahome_core.cli.help import Command, Group, as_json, assignments
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import print_json, table
+from llamahome_core.cli.output import print_json, table, write
 from llamahome_core.components import Kind
 from llamahome_core.config import Merged, Setting, SettingOrigin, describe, path_text, show_origins
 from llamahome_core.registry import Catalog
@@ -127,4 +127,4 @@ def schema(state: State) -> None:
     """Print the JSON schema of recipes, with the settings of all active plugins."""
     from llamahome_core.schema import recipe_schema
 
-    click.echo(json.dumps(recipe_schema(state.kernel.catalog), indent=2, ensure_ascii=False))
+    write(json.dumps(recipe_schema(state.kernel.catalog), indent=2, ensure_ascii=False))

@@ -16,8 +16,9 @@ from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, print_json
 from llamahome_core.cli.plugins import offers_of
 from llamahome_core.config import ConfigError
-from llamahome_core.errors import LlamaHomeError
+from llamahome_core.errors import LlamaHomeError, WorkspaceError
 from llamahome_core.kernel import Kernel
+from llamahome_core.terminal import aside
 
 Finding = tuple[str, str, str]
 SIGNS = {"ok": "✓", "info": "·", "warning": "⚠", "problem": "✗"}
@@ -38,8 +39,12 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
     The exit code is 3 if there is a problem; a warning is none.
     """
-    kernel = ctx.ensure_object(State).lenient_kernel
-    findings = [*_own(kernel), *_of_plugins(kernel)]
+    try:
+        kernel = ctx.ensure_object(State).lenient_kernel
+        with aside():  # checks are code of plugins
+            findings = [*_own(kernel), *_of_plugins(kernel)]
+    except WorkspaceError as error:
+        findings = [("workspace", "problem", f"{error.message}; {error.hint}")]
     if as_json:
         print_json(
             "doctor",
@@ -60,7 +65,7 @@ def _show(findings: Sequence[Finding]) -> None:
     before = ""
     for check, status, text in findings:
         label = "" if check == before else check
-        echo(f"{signs[status]}  {label:<{width}}  {text}")
+        echo(f"{signs.get(status, status)}  {label:<{width}}  {text}")
         before = check
     echo(f"{_count(findings, 'problem')}, {_count(findings, 'warning')}")
 
@@ -91,6 +96,10 @@ def _own(kernel: Kernel) -> Iterator[Finding]:
 
 def _workspace(root: Path) -> Iterator[Finding]:
     nearest = next(path for path in (root, *root.parents) if path.exists())
+    if not nearest.is_dir():
+        text = f"{root} cannot be made: {nearest} is a file; export LLAMAHOME_HOME=/a/folder"
+        yield "workspace", "problem", text
+        return
     yield (
         "workspace",
         "ok" if root.exists() else "info",
@@ -114,13 +123,14 @@ def _plugins(kernel: Kernel) -> Iterator[Finding]:
 
 
 def _runs(runs: Path) -> Iterator[Finding]:
-    """Runs whose process died without a word: they can go on."""
-    from llamahome_core.run import all_directories, describe
+    """Runs whose process died without a word, and damaged ones: they can go on."""
+    from llamahome_core.run import all_directories, state_of
 
+    reasons = {"lost": "its process is gone", "unknown": "its status.json is damaged"}
     for directory in all_directories(runs):
-        if describe(directory).state == "lost":
-            text = f"the process of {directory.name} is gone; llamahome run --resume"
-            yield "runs", "warning", f"{text} {directory.name}"
+        if reason := reasons.get(state_of(directory)):
+            text = f"{directory.name}: {reason}; llamahome run --resume {directory.name}"
+            yield "runs", "warning", text
 
 
 def _of_plugins(kernel: Kernel) -> Iterator[Finding]:
@@ -132,5 +142,5 @@ def _of_plugins(kernel: Kernel) -> Iterator[Finding]:
         try:
             for status, text in check.run.load()(context):
                 yield check.name, status, text
-        except Exception as error:  # noqa: BLE001  # a check that fails is a finding
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a check that fails is a finding
             yield check.name, "problem", f"the check of {plugin.name} failed: {error}"

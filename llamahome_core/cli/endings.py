@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import sys
 import traceback
 from typing import TYPE_CHECKING
 
 import click
 
-from llamahome_core.cli.output import LINES, say, use_color
+from llamahome_core.cli.output import LINES, say, unwritable, use_color
 from llamahome_core.errors import LlamaHomeError, StorageError, WorkspaceError
 from llamahome_core.terminal import clean
 
@@ -49,6 +50,8 @@ def _is_global(name: str, root: click.Group) -> bool:
 
 def _storage(error: OSError) -> LlamaHomeError:
     """What the operating system refused; seldom a mistake of ours, so no crash report."""
+    if _is_stuck():
+        return unwritable(error)
     reason = error.strerror or str(error)
     where = f": {error.filename}" if error.filename else ""
     if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
@@ -59,6 +62,17 @@ def _storage(error: OSError) -> LlamaHomeError:
         found = StorageError(f"{reason}{where}", hint="llamahome doctor")
     found.__cause__ = error
     return found
+
+
+def _is_stuck() -> bool:
+    """Whether standard output still holds what it could not write."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    except ValueError:  # it was closed
+        return False
+    return False
 
 
 def report(error: LlamaHomeError, state: State) -> int:

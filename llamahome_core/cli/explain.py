@@ -8,7 +8,7 @@ from importlib.resources import files
 import click
 
 from llamahome_core.cli.help import Command, as_json
-from llamahome_core.cli.output import print_json
+from llamahome_core.cli.output import print_json, write
 from llamahome_core.errors import UnknownNameError, suggest
 
 _HEADING = re.compile(r"^## ([A-Z]\d{3}): (.+)$", re.MULTILINE)
@@ -40,7 +40,7 @@ def explain(code: str | None, as_json: bool) -> None:
             print_json("errors", errors=[{"code": c, "title": t} for c, (t, _) in known.items()])
             return
         for name, (title, _) in known.items():
-            click.echo(f"{name}  {title}")
+            write(f"{name}  {title}")
         return
     name = code.strip().strip("[]").upper()
     if name not in known:
@@ -53,4 +53,4 @@ def explain(code: str | None, as_json: bool) -> None:
     if as_json:
         print_json("error", code=name, title=title, text=body)
         return
-    click.echo(f"{name}: {title}\n\n{click.wrap_text(body, _WIDTH, preserve_paragraphs=True)}")
+    write(f"{name}: {title}\n\n{click.wrap_text(body, _WIDTH, preserve_paragraphs=True)}")

@@ -9,7 +9,7 @@ import click
 
 from llamahome_core import files
 from llamahome_core.cli.help import Command
-from llamahome_core.cli.output import say
+from llamahome_core.cli.output import say, write
 from llamahome_core.errors import WorkspaceError
 from llamahome_core.workspace import MARKER
 
@@ -51,6 +51,6 @@ def init(folder: Path) -> None:
         files.write_text(root / ".gitignore", GITIGNORE)
     # Last: it is what makes the folder a workspace.
     files.write_text(root / MARKER, SETTINGS)
-    click.echo(str(root))
+    write(str(root))
     there = "" if root == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
     say(f"next: {there}llamahome run quickstart")

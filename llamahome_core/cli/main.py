@@ -13,8 +13,9 @@ from attrs import define, field
 from llamahome_core.cli.help import Group
 from llamahome_core.components import Ref
 from llamahome_core.discovery import Policy
-from llamahome_core.errors import UnknownNameError, suggest
+from llamahome_core.errors import PluginError, UnknownNameError, suggest
 from llamahome_core.kernel import Kernel
+from llamahome_core.terminal import guarded
 
 # Summaries stand here so that --help imports none of the modules (click's own lazy recipe does).
 COMMANDS = {
@@ -43,7 +44,7 @@ Exit codes:
   0  done                          4  no such run, model or plugin
   1  the task failed               5  refused as unsafe
   2  wrong usage or configuration  70  a mistake in LlamaHome
-  3  this machine cannot           130, 143  stopped after saving
+  3  this machine cannot           129, 130, 143  stopped after saving
 
 \b
 Environment:
@@ -124,7 +125,13 @@ class Lazy(Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand."""
         with _reader_may_go():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except SystemExit as error:
+                # Ours return or say `ctx.exit`: it was a plugin, and 0 would look like success.
+                if ctx.invoked_subcommand in COMMANDS:
+                    raise _left(error) from error
+                raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names: the kernel's in their order, then the plugins'."""
@@ -159,6 +166,16 @@ class Lazy(Group):
         rows = [(n, ref[0]) for n in self.list_commands(ctx) if (ref := self._reference(ctx, n))]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _left(error: SystemExit) -> PluginError:
+    import traceback
+
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return PluginError(
+        f"{where.filename}:{where.lineno} ended the program: SystemExit({error.code!r})",
+        hint="a plugin raises an error instead; llamahome plugins lists them",
+    )
 
 
 @contextlib.contextmanager
@@ -243,13 +260,29 @@ def main(
     Raises:
         SystemExit: Always, with the exit code.
     """
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        from llamahome_core.cli.output import open_closed
+
+        open_closed()
     state = state or State()
+    with guarded():
+        try:
+            code = _obey(args, prog_name, state)
+        except BaseException as error:  # noqa: BLE001  # each of them has an exit code
+            from llamahome_core.cli.endings import end
+
+            code = end(error, state, llamahome)
+    sys.exit(code)
+
+
+def _obey(args: list[str] | None, prog_name: str, state: State) -> Any:
+    """Run the command; returns what to exit with."""
     try:
         code = llamahome.main(args=args, prog_name=prog_name, standalone_mode=False, obj=state)
-    except SystemExit:
-        raise
-    except BaseException as error:  # noqa: BLE001  # each of them has an exit code
-        from llamahome_core.cli.endings import end
-
-        code = end(error, state, llamahome)
-    sys.exit(code if isinstance(code, int) else 0)
+        code = code if isinstance(code, int) else 0
+    except SystemExit as ended:
+        code = ended.code
+    # What fails at Python's own end would be its message, and exit code 120.
+    with contextlib.suppress(BrokenPipeError, ValueError):  # nobody reads; a plugin closed it
+        sys.stdout.flush()
+    return code

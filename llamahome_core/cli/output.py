@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import click
 
+from llamahome_core.errors import StorageError
 from llamahome_core.terminal import clean
 
 LINES = "\n\t"
@@ -29,9 +30,33 @@ def use_color(mode: str, stream: Any = None) -> bool:
     return bool((stream or sys.stderr).isatty())
 
 
+def write(text: str) -> None:
+    """*text* and a newline to stdout, as it is.
+
+    Raises:
+        BrokenPipeError: Whoever read it has gone.
+        StorageError: It cannot be written.
+    """
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise unwritable(error) from error
+
+
+def unwritable(error: OSError) -> StorageError:
+    """What to say of *error*, which came from writing to stdout; what is left of it is dropped."""
+    forget(sys.stdout)
+    return StorageError(
+        f"cannot write standard output: {error.strerror or error}",
+        hint="send it to a file or a pipe that can be written",
+    )
+
+
 def echo(text: str = "") -> None:
     """Lines for people, to stdout, without what a terminal would obey; never for JSON."""
-    click.echo(clean(text, keep=LINES))
+    write(clean(text, keep=LINES))
 
 
 def say(text: str = "", *, styled: bool = False) -> None:
@@ -55,10 +80,27 @@ def forget(stream: TextIO | None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]  # a replaced stream may lack it
 
 
+def open_closed() -> None:
+    """Let a standard stream that was closed lead nowhere, as git does.
+
+    The next file that is opened would have its descriptor, and get what is meant for the stream.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+        if descriptor == number:
+            os.set_inheritable(descriptor, True)
+        mode = "w" if number else "r"
+        setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8", closefd=False))
+
+
 def print_json(thing: str, **fields: Any) -> None:
     """One JSON document to stdout, with its schema."""
     document = {"schema": f"llamahome.{thing}/1", **fields}
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    # Half a surrogate pair, of a damaged line or a file's name, has no UTF-8; JSON can escape it.
+    write(text.encode(errors="backslashreplace").decode())
 
 
 def value_text(value: Any) -> str:
@@ -95,7 +137,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     limit = _columns()
     for row in cells:
         line = "  ".join(_padded(cell, width) for cell, width in zip(row, widths, strict=True))
-        click.echo(_cut(line.rstrip(), limit))
+        write(_cut(line.rstrip(), limit))
 
 
 def _columns() -> int | None:

@@ -11,6 +11,7 @@ from llamahome_core.cli.help import Command, as_json, assignments
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, pairs, print_json, table
 from llamahome_core.errors import LlamaHomeError
+from llamahome_core.terminal import aside
 
 if TYPE_CHECKING:
     from llamahome_core.config import Path
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 def plan(state: State, recipe: str, assignments: tuple[str, ...], as_json: bool) -> None:
     """Show what RECIPE would do: components, data, steps. Loads no weights, downloads nothing."""
     kernel = state.kernel
-    made = kernel.plan(recipe, assignments=assignments)
-    details = stage_details(kernel.context(made), made)
+    with aside():  # settings classes and stages are code of plugins
+        made = kernel.plan(recipe, assignments=assignments)
+        details = stage_details(kernel.context(made), made)
     if as_json:
         print_json(
             "plan",
@@ -128,7 +130,8 @@ def check(
     """
     state = ctx.ensure_object(State)
     names = recipes or ("settings",)
-    errors = {name: _error_of(state, name if recipes else None, assignments) for name in names}
+    with aside():  # settings classes are code of plugins
+        errors = {name: _error_of(state, name if recipes else None, assignments) for name in names}
     wrong = [error for error in errors.values() if error]
     if as_json:
         print_json("check", ok=not wrong, problems=[p for e in wrong for p in _json(e)])

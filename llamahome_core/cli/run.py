@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 from types import FrameType
 from typing import Any
 
@@ -20,6 +18,7 @@ from llamahome_core.context import Stop
 from llamahome_core.errors import Interrupted, LlamaHomeError, UnknownNameError
 from llamahome_core.kernel import Kernel
 from llamahome_core.recipe import Selection
+from llamahome_core.terminal import aside
 from llamahome_core.values import Outcome
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -48,9 +47,9 @@ PROGRESS = ("auto", "live", "plain", "none")
 )
 @assignments
 @as_json
-@click.pass_obj
+@click.pass_context
 def run(  # one for each option
-    state: State,
+    ctx: click.Context,
     recipe: str | None,
     resume: str | None,
     progress: str,
@@ -68,22 +67,23 @@ def run(  # one for each option
         raise click.UsageError("--set cannot change a run that is resumed")
     from llamahome_core import log
 
+    state = ctx.ensure_object(State)
     kernel = state.kernel
     plan = None if recipe is None else kernel.plan(recipe, assignments=assignments)
-    kernel.workspace.contain_caches(os.environ)
     log.show(state.verbosity, json=state.log_format == "json")
     monitors = _console(kernel, state, "json" if as_json else progress)
     stop = Stop()
     _handle_signals(stop, told=bool(monitors))
-    if plan is not None:
-        outcome = kernel.run(plan, monitors=monitors, stop=stop)
-    else:
-        outcome = kernel.resume(str(resume), monitors=monitors, stop=stop)
+    with aside():
+        if plan is not None:
+            outcome = kernel.run(plan, monitors=monitors, stop=stop)
+        else:
+            outcome = kernel.resume(str(resume), monitors=monitors, stop=stop)
     if outcome.error is not None and not monitors:
         _tell(outcome.error, state)
     if outcome.version is not None and not as_json and state.verbosity > SILENT:
         echo(outcome.version.label)
-    sys.exit(exit_code(outcome))
+    ctx.exit(exit_code(outcome))
 
 
 def _tell(error: BaseException, state: State) -> None:
@@ -125,16 +125,20 @@ def _console(kernel: Kernel, state: State, mode: str) -> list[Selection]:
 
 
 def _handle_signals(stop: Stop, *, told: bool) -> None:
-    """First Ctrl-C or SIGTERM: finish the step, save, end. Second: end at once."""
+    """First Ctrl-C, SIGTERM or SIGHUP: finish the step, save, end. Second: end at once."""
 
     def handle(number: int, _: FrameType | None) -> None:
         # The next one has its default action: no handler that a long call in C could hold up, no
         # clean-up. Nothing half-written is ever complete, so nothing has to be tidied.
         for signal_ in SIGNALS:
             signal.signal(signal_, signal.SIG_DFL)
+        # A terminal that closes says so several times: itself, and then the shell.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         stop.request(number)
         if not told:
             say("stopping after this step, then saving (again to stop at once)")
 
     for signal_ in SIGNALS:
         signal.signal(signal_, handle)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup wants it ignored
+        signal.signal(signal.SIGHUP, handle)

@@ -13,9 +13,15 @@ import click
 from llamahome_core import records
 from llamahome_core.cli.help import Group, as_json
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import echo, pairs, print_json, say, table
-from llamahome_core.events import live_events
-from llamahome_core.run import RunInfo, all_directories, describe, find_directory, state_of
+from llamahome_core.cli.output import echo, one_line, pairs, print_json, say, table, write
+from llamahome_core.run import (
+    RunInfo,
+    all_directories,
+    describe,
+    events_of,
+    find_directory,
+    state_of,
+)
 
 _POLL = 0.2
 
@@ -71,9 +77,8 @@ def list_runs(state: State, as_json: bool) -> None:
 def show_run(state: State, name: str, as_json: bool) -> None:
     """Show the run NAME (a prefix, or @last): how it went and where its files are."""
     directory = find_directory(state.kernel.workspace.runs, name)
-    info = describe(directory)
-    path = directory / "events.jsonl"
-    events = list(live_events(path)) if path.exists() else []
+    events = events_of(directory)
+    info = describe(directory, events)
     if as_json:
         print_json("run", **records.dump(info), events=events)
         return
@@ -100,7 +105,9 @@ def _history(events: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
 
 
 def _next(info: RunInfo) -> Iterator[tuple[str, Any]]:
-    if info.state in {"lost", "stopped", "failed"}:
+    if info.state == "unknown":
+        yield "damaged", info.directory / "status.json"
+    if info.state in {"lost", "stopped", "failed", "unknown"}:
         yield "next", f"llamahome run --resume {info.name}"
 
 
@@ -125,7 +132,7 @@ def logs(state: State, name: str, *, events: bool, follow: bool, as_json: bool) 
     path = directory / ("events.jsonl" if events else "log/run.log")
     for line in _followed(path, directory) if follow else _lines(path, 0)[0]:
         if as_json:
-            click.echo(line)
+            write(line)
         else:
             echo(_readable(line))
 
@@ -138,7 +145,8 @@ def _lines(path: Path, offset: int) -> tuple[list[str], int]:
         file.seek(offset)
         raw = file.read()
     whole = raw[: raw.rfind(b"\n") + 1]
-    return whole.decode("utf-8", errors="replace").splitlines(), offset + len(whole)
+    # Not splitlines: JSON may hold other ends of lines, such as U+2028, as they are.
+    return whole.decode("utf-8", errors="replace").split("\n")[:-1], offset + len(whole)
 
 
 def _followed(path: Path, directory: Path) -> Iterator[str]:
@@ -156,19 +164,27 @@ def _readable(line: str) -> str:
     """A JSON line as ``time word key=value …``; a line that is no JSON stays as it is."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return line
     if not isinstance(record, dict):
         return line
     moment = record.pop("time", None) or record.pop("timestamp", "")
     what = record.pop("t", None) or record.pop("event", "")
     hidden = {"schema"}
-    rest = " ".join(f"{k}={v}" for k, v in record.items() if k not in hidden)
+    rest = " ".join(f"{k}={_plain(v)}" for k, v in record.items() if k not in hidden)
     return f"{moment} {what} {rest}".strip()
 
 
-def _loss(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _loss(value: Any) -> str:
+    """A loss as people read it; what is no number stays as it is."""
+    try:
+        return "-" if value is None else f"{float(value):.4f}"
+    except (OverflowError, TypeError, ValueError):
+        return one_line(value)
 
 
 def _of(step: int, steps: int | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import attrs
 import click
 
 from llamahome_core.cli.help import Command, as_json, one_of
@@ -14,23 +15,13 @@ from llamahome_core.components import Component, Kind
 from llamahome_core.config import Setting, describe
 from llamahome_core.discovery import Plugin
 from llamahome_core.errors import LlamaHomeError, UnknownNameError, suggest
+from llamahome_core.recipe import Tables
 from llamahome_core.registry import Catalog
 
 KINDS = {kind.title.replace(" ", "-"): kind for kind in Kind}
 # A recipe's own word for a kind is as good: `data` for `data-source`.
 ALIASES = {kind.value: kind for kind in Kind}
-TABLES = (
-    "batch",
-    "train",
-    "evaluate",
-    "sample",
-    "checkpoint",
-    "publish",
-    "models",
-    "plugins",
-    "network",
-    "resources",
-)
+TABLES = tuple(table.name for table in attrs.fields(Tables))
 
 
 @click.command(

@@ -14,6 +14,7 @@ from typing import Any
 from attrs import frozen
 
 _SHOWN = 60
+_COMMENT = re.compile(r"\(\?#([^)]*)\)")
 _EXACT = 2**53
 _OPS = {">": "greater than", ">=": "at least", "<": "less than", "<=": "at most"}
 _SCHEMA_OPS = {
@@ -74,7 +75,10 @@ def broken(validator: Any, instance: Any, attribute: Any, value: Any) -> Iterato
         except AttributeError:
             continue
         except (TypeError, ValueError) as error:
-            yield _message(part, attribute.name, value, error)
+            member = getattr(part, "member_validator", None)
+            items = value if member else ()
+            wrong = (words for item in items for words in broken(member, instance, attribute, item))
+            yield next(wrong, None) or _message(part, attribute.name, value, error)
 
 
 def _message(validator: Any, name: str, value: Any, error: Exception) -> str:
@@ -122,11 +126,19 @@ def _choice(validator: Any) -> Constraint:
 
 
 def _pattern(validator: Any) -> Constraint:
-    pattern = validator.pattern.pattern
+    """A comment in the pattern, ``(?#such as this)``, is what people are told instead of it."""
+    pattern, words = validator.pattern.pattern, _COMMENT.search(validator.pattern.pattern)
+    pattern = _COMMENT.sub("", pattern)
     # A schema's pattern may match anywhere; attrs' matches all of the text unless told otherwise.
     anchors = {"fullmatch": ("^(?:", ")$"), "match": ("^(?:", ")")}
     before, after = anchors.get(validator.match_func.__name__, ("", ""))
-    return Constraint(f"text that matches {pattern}", {"pattern": f"{before}{pattern}{after}"})
+    text = words[1] if words else f"text that matches {pattern}"
+    return Constraint(text, {"pattern": f"{before}{pattern}{after}"})
+
+
+def _each(validator: Any) -> Constraint:
+    asked = [constraint.text for constraint in constraints(validator.member_validator)]
+    return Constraint(f"each {' and '.join(asked)}", {})
 
 
 _READERS: dict[str, Callable[[Any], Constraint]] = {
@@ -135,4 +147,5 @@ _READERS: dict[str, Callable[[Any], Constraint]] = {
     "_MaxLengthValidator": _length("at most", "max_length", "max"),
     "_InValidator": _choice,
     "_MatchesReValidator": _pattern,
+    "_DeepIterable": _each,
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -105,23 +104,41 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def sweep(folder: Path, name: str | None = None) -> list[Path]:
-    """Remove what crashed attempts left in *folder*; call it only with the lock of that held.
+def sweep(folder: Path, name: str | None = None, *, folders_only: bool = False) -> list[Path]:
+    """Remove what crashed attempts left in *folder*, and what was removed by half.
+
+    Call it only with the lock held under which those attempts were made. What another process
+    removes meanwhile is no error, and neither is that there is no such *folder*.
 
     Args:
         folder: Where the attempts were made.
-        name: Only attempts to make this file or folder; all, and half-removed ones, if None.
+        name: Only attempts to make this file or folder: others are made under locks of their own.
+        folders_only: Leave files alone: they are written under another lock.
+
+    Returns:
+        What was left there.
 
     Raises:
-        StorageError: Something cannot be removed.
+        StorageError: *folder* cannot be read, or something in it cannot be removed.
     """
-    if name is not None:
-        left = list(folder.glob(f".{glob.escape(name)}.tmp-*"))
-    else:
-        left = [p for p in folder.glob(".*") if ".tmp-" in p.name or p.name.startswith(".trash-")]
     try:
+        left = [
+            path
+            for path in folder.iterdir()
+            if _is_left(path.name, name) and (path.is_dir() or not folders_only)
+        ]
         for path in left:
-            _remove(path)
+            with contextlib.suppress(FileNotFoundError):
+                _remove(path)
+    except FileNotFoundError:
+        return []
     except OSError as error:
         raise StorageError(f"cannot clean {folder}: {why(error, folder)}") from error
     return left
+
+
+def _is_left(found: str, name: str | None) -> bool:
+    """Whether *found* is a name that `temporary_beside` or `discard` gives."""
+    if found.startswith(".trash-"):
+        return True
+    return found.startswith("." if name is None else f".{name}.tmp-") and ".tmp-" in found

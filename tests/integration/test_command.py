@@ -3,54 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-COMMAND = [sys.executable, "-m", "llamahome_core"]
-RECIPE = """
-name = "bot"
-seed = 3
-[model]
-from = "./model"
-[[data]]
-use = "jsonl"
-path = "rows.jsonl"
-[batch]
-tokens = 512
-[train]
-steps = 40
-[optimizer]
-learning_rate = 1e-3
-"""
-
-
-def environment(**more: str) -> dict[str, str]:
-    """This process's, without settings of LlamaHome and of the terminal."""
-    theirs = ("LLAMAHOME_", "NO_COLOR", "FORCE_COLOR")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(theirs)}
-    return kept | {"XDG_CONFIG_HOME": "/nonexistent", "OMP_NUM_THREADS": "1"} | more
-
-
-def llamahome(*words: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    more.setdefault("env", environment())
-    return subprocess.run(
-        [*COMMAND, *words], cwd=cwd, capture_output=True, text=True, check=False, **more
-    )
-
-
-# What is going on when the signal comes, the event that tells of it, and what makes it last.
-
 
 def test_without_what_train_brings_the_pip_command_is_named_and_the_code_is_3(
-    finished: Path,
+    finished: Path, environment
 ) -> None:
     """The recipe is right; this machine lacks packages. One wrong key more, and it is 2."""
     hidden = "import sys; sys.modules.update(dict.fromkeys(['torch', 'transformers']))\n"
@@ -99,13 +62,15 @@ READERS = [
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(
+    tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, llamahome, recipe_text: str
+) -> Path:
     """A workspace in which a run of a few steps is finished."""
     work = tmp_path_factory.mktemp("finished")
     assert llamahome("init", cwd=work).returncode == 0
     rows = [{"text": f"A short text about the number {n}."} for n in range(24)]
     (work / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    text = RECIPE.replace("./model", str(tiny_model)).replace("steps = 40", "steps = 3")
+    text = recipe_text.replace("./model", str(tiny_model)).replace("steps = 40", "steps = 3")
     (work / "recipe.toml").write_text(f'{text}[objective]\nuse = "pretrain"\n')
     done = llamahome("run", "recipe.toml", cwd=work)
     assert (done.returncode, done.stdout) == (0, "bot:v1\n"), done.stderr
@@ -114,7 +79,7 @@ def finished(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.mark.parametrize("words", READERS, ids=" ".join)
 def test_every_command_that_reads_prints_one_json_document_with_its_schema(
-    words: list[str], finished: Path
+    words: list[str], finished: Path, llamahome
 ) -> None:
     done = llamahome(*words, "--json", cwd=finished)
 
@@ -124,7 +89,9 @@ def test_every_command_that_reads_prints_one_json_document_with_its_schema(
     assert document["schema"].endswith("/1")
 
 
-def test_run_with_json_prints_the_events_as_lines_and_nothing_else(finished: Path) -> None:
+def test_run_with_json_prints_the_events_as_lines_and_nothing_else(
+    finished: Path, llamahome
+) -> None:
     done = llamahome("run", "recipe.toml", "--set", "train.steps=1", "--json", cwd=finished)
 
     events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -132,7 +99,7 @@ def test_run_with_json_prints_the_events_as_lines_and_nothing_else(finished: Pat
     assert (events[0]["t"], events[-1]["t"], events[-1]["status"]) == ("run", "end", "finished")
 
 
-def test_generate_answers_from_the_published_version(finished: Path) -> None:
+def test_generate_answers_from_the_published_version(finished: Path, llamahome) -> None:
     words = ["generate", "bot:latest", "--prompt", "Hello", "--max-tokens", "4", "--json"]
 
     done = llamahome(*words, cwd=finished)
@@ -141,11 +108,11 @@ def test_generate_answers_from_the_published_version(finished: Path) -> None:
     assert done.returncode == 0
     assert (answer["schema"], answer["tokens"] <= 4) == ("llamahome.generate/1", True)
     wrong = llamahome("generate", "bto:latest", "--prompt", "Hello", cwd=finished)
-    assert (wrong.returncode, wrong.stdout) == (1, "")
-    assert "error[M301]" in wrong.stderr
+    assert (wrong.returncode, wrong.stdout) == (4, "")
+    assert "error[M304]" in wrong.stderr
 
 
-def test_the_workspace_is_found_from_the_folders_in_it(finished: Path) -> None:
+def test_the_workspace_is_found_from_the_folders_in_it(finished: Path, llamahome) -> None:
     below = finished / "data" / "training"
 
     done = llamahome("runs", "list", cwd=below)
@@ -153,12 +120,15 @@ def test_the_workspace_is_found_from_the_folders_in_it(finished: Path) -> None:
     assert done.stdout.splitlines()[1].startswith("bot-1")
 
 
-def test_a_reader_that_goes_away_is_no_failure(finished: Path) -> None:
+def test_a_reader_that_goes_away_is_no_failure(finished: Path, environment) -> None:
     """`llamahome … | head -1` under `set -o pipefail`."""
-    command = " ".join(COMMAND)
     for words in ("explain", "schema", "config show --all", "--help"):
         done = subprocess.run(
-            ["/bin/bash", "-c", f"set -o pipefail; {command} {words} | head -1"],
+            [
+                "/bin/bash",
+                "-c",
+                f"set -o pipefail; {sys.executable} -m llamahome_core {words} | head -1",
+            ],
             cwd=finished,
             env=environment(),
             capture_output=True,
@@ -168,25 +138,42 @@ def test_a_reader_that_goes_away_is_no_failure(finished: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_full_disk_behind_stdout_is_told(finished: Path) -> None:
+@pytest.mark.parametrize("variables", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "not"])
+@pytest.mark.parametrize("words", [["explain"], ["runs", "list"], ["schema"]], ids=" ".join)
+def test_a_full_disk_behind_stdout_is_told(
+    finished: Path, llamahome, environment, words: list[str], variables: dict[str, str]
+) -> None:
+    """Once, with the stream's name, and with the exit code of a failure."""
     with Path("/dev/full").open("w") as full:
+        done = llamahome(*words, cwd=finished, env=environment(**variables), stdout=full)
+
+    assert done.returncode == 1
+    message, *rest = done.stderr.splitlines()
+    assert message == "error[S702]: cannot write standard output: No space left on device"
+    assert len(rest) == 2
+
+
+@pytest.mark.parametrize("words", ["explain", "doctor", "explain nothing"])
+def test_standard_streams_that_are_closed_change_no_exit_code(
+    finished: Path, environment, words: str
+) -> None:
+    """What would go there goes nowhere, and no other file gets it."""
+    code = 4 if "nothing" in words else 0
+    for closed in (">&-", "<&- >&-", "<&- >&- 2>&-"):
         done = subprocess.run(
-            [*COMMAND, "explain"],
+            ["/bin/sh", "-c", f"{sys.executable} -m llamahome_core {words} {closed}"],
             cwd=finished,
             env=environment(),
-            stdout=full,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             check=False,
         )
-
-    assert done.returncode == 1
-    assert "error[S702]: No space left on device" in done.stderr
-    assert "Traceback" not in done.stderr
+        assert (done.returncode, done.stdout) == (code, "")
+        assert ("error[P206]" in done.stderr) == (code == 4 and "2>&-" not in closed)
 
 
 def test_a_workspace_that_cannot_be_written_is_told_before_anything_is_loaded(
-    finished: Path, tmp_path: Path
+    finished: Path, tmp_path: Path, llamahome, environment
 ) -> None:
     """Below a file nothing can be made, whoever asks."""
     (tmp_path / "file").write_text("")
@@ -202,7 +189,7 @@ def test_a_workspace_that_cannot_be_written_is_told_before_anything_is_loaded(
     assert "Traceback" not in done.stderr
 
 
-def test_without_a_home_the_workspace_must_be_named(tmp_path: Path) -> None:
+def test_without_a_home_the_workspace_must_be_named(tmp_path: Path, environment) -> None:
     """A container with an unknown user: no HOME, and no entry that tells one."""
     code = (
         "import pwd, sys\n"
@@ -226,7 +213,7 @@ def test_without_a_home_the_workspace_must_be_named(tmp_path: Path) -> None:
     assert "LLAMAHOME_HOME" in done.stderr
 
 
-def test_colour_is_for_terminals_and_for_who_asks(tmp_path: Path) -> None:
+def test_colour_is_for_terminals_and_for_who_asks(tmp_path: Path, llamahome, environment) -> None:
     plain = llamahome("show", "optimizer", "adma", cwd=tmp_path)
     asked = llamahome("--color", "always", "show", "optimizer", "adma", cwd=tmp_path)
     forced = llamahome("explain", "Z", cwd=tmp_path, env=environment(FORCE_COLOR="1"))

@@ -1,46 +1,16 @@
-"""Ctrl-C and SIGTERM, sent to real runs at every moment: the first saves, the second ends."""
+"""Signals, sent to real runs at every moment: the first saves, the second ends."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-COMMAND = [sys.executable, "-m", "llamahome_core"]
-
-
-RECIPE = """
-name = "bot"
-seed = 3
-[model]
-from = "./model"
-[[data]]
-use = "jsonl"
-path = "rows.jsonl"
-[batch]
-tokens = 512
-[train]
-steps = 40
-[optimizer]
-learning_rate = 1e-3
-"""
-
-
-def environment(**more: str) -> dict[str, str]:
-    """This process's, without settings of LlamaHome and of the terminal."""
-    theirs = ("LLAMAHOME_", "NO_COLOR", "FORCE_COLOR")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(theirs)}
-    return kept | {"XDG_CONFIG_HOME": "/nonexistent", "OMP_NUM_THREADS": "1"} | more
 
 
 @pytest.fixture(scope="module")
@@ -67,45 +37,18 @@ def slow_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture
-def folder(slow_model: Path, rows: Path, tmp_path: Path) -> Path:
+def folder(slow_model: Path, rows: Path, tmp_path: Path, recipe_text: str) -> Path:
     """A workspace with a recipe, a model and rows."""
     work = tmp_path / "work"
     (work / ".config").mkdir(parents=True)
     (work / ".config" / "llamahome.toml").write_text("")
-    (work / "recipe.toml").write_text(RECIPE)
+    (work / "recipe.toml").write_text(recipe_text)
     (work / "model").symlink_to(slow_model)
     (work / "rows.jsonl").write_bytes(rows.read_bytes() * 20)
     return work
 
 
-class Started:
-    """A command that is going on, with the events of its run."""
-
-    def __init__(self, *words: str, cwd: Path) -> None:
-        self.runs = cwd / "runs"
-        self.process = subprocess.Popen(
-            [*COMMAND, *words],
-            cwd=cwd,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def wait_for(self, text: str, seconds: float = 120) -> None:
-        """Wait until the events hold *text*."""
-        deadline = time.monotonic() + seconds
-        while not any(text in path.read_text() for path in self.runs.glob("*/events.jsonl")):
-            assert self.process.poll() is None, self.process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-
-    def end(self) -> tuple[int, str, str]:
-        """Exit code, stdout and stderr."""
-        out, err = self.process.communicate(timeout=120)
-        return self.process.returncode, out, err
-
-
+# What is going on when the signal comes, the event that tells of it, and what makes it last.
 MOMENTS = {
     "fetch": ('"phase": "fetch"', ()),
     "prepare": ('"stage": "prepare", "status": "started"', ()),
@@ -113,16 +56,57 @@ MOMENTS = {
     "evaluate": ('"phase": "train"', ("evaluate.split=0.5",)),
     "sample": ('"t": "eval"', ("evaluate.split=0.1", 'sample.prompts=["a","b","c"]')),
     "train": ('"t": "train"', ()),
-    "publish": ('"stage": "publish", "status": "started"', ("train.steps=1",)),
+    "publish": ('"t": "waits.publish"', ("train.steps=1", "adapter.use=lora")),
 }
+WAITS = """
+    import time
+    from llamahome_core import Stage, Trained, hookimpl
+
+    @hookimpl
+    def llamahome_stages():
+        yield Stage(name="hold", summary="", run="lh_waits:hold", after=("train",))
+        yield Stage(name="last", summary="", run="lh_waits:last", after=("publish",))
+
+    def wait(context, moment):
+        context.events.emit(f"waits.{moment}")
+        end = time.monotonic() + 60
+        while not context.stop.requested and time.monotonic() < end:
+            time.sleep(0.01)
+
+    def hold(context):
+        context.put(Trained, Held(context, context.get(Trained)))
+
+    def last(context):
+        wait(context, "after")
+
+    class Held:
+        def __init__(self, context, trained):
+            self.context, self.trained = context, trained
+
+        def __getattr__(self, name):
+            return getattr(self.trained, name)
+
+        def save_adapter(self, folder):
+            wait(self.context, "publish")
+            return self.trained.save_adapter(folder)
+"""
+
+
+@pytest.fixture
+def waiting(install, tmp_path: Path) -> dict[str, str]:
+    """Variables with which a plugin is found that waits for the signal where work is short."""
+    found: dict[str, str] = install(tmp_path / "site", "waits", WAITS)
+    return found
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_the_first_signal_stops_cleanly_whatever_is_going_on(moment: str, folder: Path) -> None:
+def test_the_first_signal_stops_cleanly_whatever_is_going_on(
+    moment: str, folder: Path, start, waiting: dict[str, str]
+) -> None:
     """Exit 130 after a save, the command that goes on is printed, and it does go on."""
     event, changes = MOMENTS[moment]
     words = [word for change in changes for word in ("--set", change)]
-    started = Started("run", "recipe.toml", *words, cwd=folder)
+    started = start("run", "recipe.toml", *words, cwd=folder, env=waiting)
     started.wait_for(event)
 
     started.process.send_signal(signal.SIGINT)
@@ -134,30 +118,66 @@ def test_the_first_signal_stops_cleanly_whatever_is_going_on(moment: str, folder
     assert "Traceback" not in err
 
 
-def test_a_run_that_sigterm_stopped_goes_on_to_its_end(folder: Path) -> None:
-    started = Started("run", "recipe.toml", "--set", "train.steps=6", cwd=folder)
+def test_a_signal_when_the_work_is_done_stops_nothing(
+    folder: Path, start, waiting: dict[str, str]
+) -> None:
+    """The version is out: exit 0, and it is said what became of the signal."""
+    # Whole weights alone: the wait in the middle of publishing is not reached.
+    words = ["--set", "train.steps=1", "--set", "publish.adapter=false"]
+    started = start("run", "recipe.toml", *words, cwd=folder, env=waiting)
+    started.wait_for('"t": "waits.after"')
+
+    started.process.send_signal(signal.SIGINT)
+    code, out, err = started.end()
+
+    assert (code, out) == (0, "bot:v1\n"), err
+    assert "the signal came when the work was done" in err
+    assert json.loads((folder / "runs/bot-1/status.json").read_bytes())["state"] == "finished"
+
+
+def test_a_run_that_sigterm_stopped_goes_on_to_its_end(folder: Path, start, llamahome) -> None:
+    started = start("run", "recipe.toml", "--set", "train.steps=6", cwd=folder)
     started.wait_for('"t": "train"')
 
     started.process.terminate()
     code, _, err = started.end()
-    done = subprocess.run(
-        [*COMMAND, "run", "--resume"],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = llamahome("run", "--resume", cwd=folder)
 
     assert code == 143, err
     assert (done.returncode, done.stdout) == (0, "bot:v1\n"), done.stderr
 
 
+def test_a_terminal_that_closes_stops_the_run_cleanly(folder: Path, start) -> None:
+    """It says so more than once: by itself, and through the shell."""
+    started = start("run", "recipe.toml", cwd=folder)
+    started.wait_for('"t": "train"')
+
+    started.process.send_signal(signal.SIGHUP)
+    started.wait_for('"t": "stopping"')
+    started.process.send_signal(signal.SIGHUP)
+    code, _, err = started.end()
+
+    assert code == 129, err
+    assert json.loads((folder / "runs/bot-1/status.json").read_bytes())["state"] == "stopped"
+    assert list((folder / "runs/bot-1/checkpoints").glob("step-*"))
+
+
+def test_under_nohup_a_terminal_that_closes_changes_nothing(folder: Path, start) -> None:
+    words = ["run", "recipe.toml", "--set", "train.steps=4"]
+    started = start(*words, cwd=folder, before=["nohup"])
+    started.wait_for('"t": "train"')
+
+    started.process.send_signal(signal.SIGHUP)
+    code, out, err = started.end()
+
+    assert (code, out) == (0, "bot:v1\n"), err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_second_signal_stops_at_once_and_leaves_nothing_half_written(
-    number: signal.Signals, folder: Path
+    number: signal.Signals, folder: Path, start, llamahome
 ) -> None:
-    started = Started("run", "recipe.toml", "--set", "batch.tokens=8192", cwd=folder)
+    started = start("run", "recipe.toml", "--set", "batch.tokens=8192", cwd=folder)
     started.wait_for('"phase": "train"')
     started.process.send_signal(number)
     started.wait_for('"t": "stopping"')
@@ -170,9 +190,7 @@ def test_the_second_signal_stops_at_once_and_leaves_nothing_half_written(
 
     assert code == -number
     assert seconds < 1
-    listed = subprocess.run(
-        [*COMMAND, "runs", "--json"], cwd=folder, env=environment(), capture_output=True, check=True
-    )
+    listed = llamahome("runs", "--json", cwd=folder)
     assert [run["state"] for run in json.loads(listed.stdout)["runs"]] == ["lost"]
     for checkpoint in (folder / "runs/bot-1").glob("checkpoints/step-*"):
         assert (checkpoint / "MANIFEST.json").exists()

@@ -5,16 +5,28 @@ from __future__ import annotations
 import ast
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-import llamahome_core
 from llamahome_core import errors
 from llamahome_core.cli.explain import pages
 from llamahome_core.config import CODES
+from llamahome_core.discovery import discover
 
-ROOT = Path(llamahome_core.__file__).parent.parent
+OURS = "llamahome "
+
+
+def packages() -> list[Path]:
+    """The kernel's folder and those of its own plugins, in a checkout and where it is installed."""
+    own = {
+        p.entry.module.partition(".")[0]
+        for p in discover()
+        if p.entry and p.origin.startswith(OURS)
+    }
+    specs = [find_spec(name) for name in ("llamahome_core", *sorted(own))]
+    return [Path(str(spec.origin)).parent for spec in specs if spec]
 
 
 def codes_in(path: Path) -> set[str]:
@@ -28,10 +40,12 @@ def codes_in(path: Path) -> set[str]:
 
 
 def test_every_code_in_the_source_has_a_page() -> None:
-    sources = [*ROOT.glob("llamahome_core/**/*.py"), *ROOT.glob("plugins/**/*.py")]
+    folders = packages()
+    sources = [path for folder in folders for path in folder.rglob("*.py")]
     used = {code: path.name for path in sources for code in codes_in(path)}
 
-    assert len(sources) > 80
+    assert len(folders) > 7
+    assert len(sources) > 100
     assert len(used) > 25
     assert {code: name for code, name in used.items() if code not in pages()} == {}
 

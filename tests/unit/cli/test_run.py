@@ -23,23 +23,13 @@ from llamahome_core import (
 )
 from llamahome_core.discovery import Policy
 
-CACHES = (
-    "DO_NOT_TRACK",
-    "HF_HOME",
-    "HF_HUB_DISABLE_TELEMETRY",
-    "TORCHINDUCTOR_CACHE_DIR",
-    "TORCH_EXTENSIONS_DIR",
-    "TORCH_HOME",
-    "TRITON_CACHE_DIR",
-)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.fixture
-def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What `run` changes in its own process: variables, signals, the log."""
-    for name in CACHES:
-        monkeypatch.setenv(name, "")
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def guarded() -> Iterator[None]:
+    """What `run` changes in its own process: signals and the log."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     log = logging.getLogger("llamahome")
     handlers, level = log.handlers[:], log.level
     yield
@@ -106,13 +96,29 @@ def test_after_the_first_signal_the_next_one_has_its_default_action(capsys) -> N
 
     assert stop.signal == signal.SIGTERM
     assert {signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)} == {signal.SIG_DFL}
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN, "a terminal closes several times"
     assert "stopping after this step" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_terminal_that_closes_asks_to_stop_except_under_nohup() -> None:
+    from llamahome_core.cli.run import _handle_signals
+
+    stop, deaf = Stop(), Stop()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    _handle_signals(stop, told=True)
+    signal.raise_signal(signal.SIGHUP)
+    _handle_signals(deaf, told=True)  # now it is ignored
+    signal.raise_signal(signal.SIGHUP)
+
+    assert (stop.signal, deaf.signal) == (signal.SIGHUP, None)
 
 
 ENDS = [
     (Outcome(status="finished"), 0),
     (Outcome(status="stopped", error=Interrupted("x", signal=2)), 130),
     (Outcome(status="stopped", error=Interrupted("x", signal=15)), 143),
+    (Outcome(status="stopped", error=Interrupted("x", signal=1)), 129),
     (Outcome(status="failed", error=OfflineError("x")), 3),
     (Outcome(status="failed", error=UnsafeModelError("x")), 5),
     (Outcome(status="failed", error=DataError("x")), 1),

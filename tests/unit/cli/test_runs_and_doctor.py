@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
+import types
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from llamahome_core import (
-    Check,
-)
+from llamahome_core import Check
 
 TRAINED = {"t": "train", "step": 3, "steps": 9, "loss": 1.23456}
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module that a record can name."""
+    module: Any = types.ModuleType("lh_cli_fakes")
+    monkeypatch.setitem(sys.modules, "lh_cli_fakes", module)
+    return module
 
 
 def test_runs_of_an_empty_workspace_say_how_to_make_one(cli) -> None:
@@ -95,6 +104,67 @@ def test_a_followed_log_ends_with_its_run_and_holds_no_half_line(
     assert cli("runs", "logs", "-f", "bot-1").out.splitlines()[2:] == ["[1]", "hahalf"]
 
 
+ODD = ["text", None, [1], {"a": 1}, True, 10**400]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: str(value)[:8])
+def test_a_run_with_odd_events_is_shown_as_far_as_it_goes(cli, kernel, write_run, value) -> None:
+    """Of another version, or written by somebody else; the other runs are shown all the same."""
+    fields = dict.fromkeys(("time", "step", "steps", "loss", "label", "text", "prompt"), value)
+    kinds = ("run", "train", "eval", "sample", "warning", "published", "end")
+    write_run(kernel, "odd-1", "finished", *({"t": kind, **fields} for kind in kinds), {"no": "t"})
+    write_run(kernel, "bot-1", "finished", TRAINED)
+
+    for words in (["runs"], ["runs", "show", "odd-1"], ["runs", "logs", "odd-1", "--events"]):
+        result = cli(*words)
+        assert (result.code, result.err) == (0, "")
+        assert "odd-1" in result.out or "--events" in words
+    rows = [line.split()[:4] for line in cli("runs").out.splitlines()]
+    assert ["bot-1", "finished", "3/9", "1.2346"] in rows
+    assert json.loads(cli("runs", "show", "odd-1", "--json").out)["state"] == "finished"
+
+
+def test_a_run_with_a_damaged_status_says_which_file_it_is(cli, kernel, write_run) -> None:
+    directory = write_run(kernel, "bot-1", "finished", TRAINED)
+    (directory / "status.json").write_text("{")
+
+    lines = cli("runs", "show", "bot-1").out.splitlines()
+
+    assert "state      unknown" in lines
+    assert f"damaged    {directory / 'status.json'}" in lines
+    assert "next       llamahome run --resume bot-1" in lines
+    assert "bot-1: its status.json is damaged; llamahome run --resume bot-1" in cli("doctor").out
+
+
+def test_half_a_surrogate_pair_in_an_answer_is_still_json(cli, kernel, write_run) -> None:
+    """A byte-level model can say half a sign, and UTF-8 has no half."""
+    event = {"t": "sample", "prompt": "Who?", "answer": "I \ud83d"}
+    write_run(kernel, "bot-1", "finished", event)
+
+    shown = json.loads(cli("runs", "show", "bot-1", "--json").out)
+
+    assert shown["events"][0]["answer"] == "I \ud83d"
+    assert "Who?" in cli("runs", "show", "bot-1").out
+
+
+def test_a_line_of_the_events_is_one_line_whatever_is_in_it(cli, kernel, write_run) -> None:
+    """Unicode knows more ends of lines than JSON does."""
+    directory = write_run(kernel, "bot-1", "finished")
+    line = json.dumps({"t": "note", "text": "a\u2028b\x85c"}, ensure_ascii=False)
+    (directory / "events.jsonl").write_text(f"{line}\n", encoding="utf-8")
+
+    assert cli("runs", "logs", "bot-1", "--events", "--json").out == f"{line}\n"
+
+
+def test_tables_in_events_are_shown_as_json_and_not_as_python(cli, kernel, write_run) -> None:
+    event = {"t": "data", "dropped": {"empty": 3}, "reused": False, "digest": None, "what": "x y"}
+    write_run(kernel, "bot-1", "finished", event)
+
+    shown = cli("runs", "logs", "bot-1", "--events").out
+
+    assert 'data dropped={"empty": 3} reused=false digest=null what=x y' in shown
+
+
 EVIL = "\x1b]0;title\x07\x1b[2J\x9b31m\u202ered"
 
 
@@ -149,4 +219,24 @@ def test_doctor_survives_a_check_that_fails(cli, kernel, plugin, over) -> None:
     result = cli("doctor", over=over(kernel, plugin("ill", llamahome_checks=checks)))
 
     assert result.code == 3
+    assert "the check of ill failed" in result.out
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), ValueError("no")])
+def test_doctor_survives_whatever_a_check_does(cli, kernel, plugin, over, fakes, error) -> None:
+    """It leaves the program, or says what nobody knows."""
+
+    def check(_: object) -> Iterator[tuple[str, str]]:
+        yield "splendid", "all is well"
+        raise error
+
+    fakes.check = check
+
+    def checks() -> list[Check]:
+        return [Check(name="ill", summary="Fails.", run="lh_cli_fakes:check")]
+
+    result = cli("doctor", over=over(kernel, plugin("ill", llamahome_checks=checks)))
+
+    assert result.code == 3
+    assert "splendid  ill" in result.out
     assert "the check of ill failed" in result.out

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from llamahome_core import ConfigError
 from llamahome_core.discovery import Policy, discover, from_object
 
 
@@ -124,8 +125,13 @@ def test_the_environment_says_it_for_every_command(monkeypatch):
     policy = Policy.from_environment({"LLAMAHOME_PLUGINS": "a, no:b,", "LLAMAHOME_STRICT": "1"})
     assert policy == Policy(only=frozenset("a"), blocked=frozenset("b"), strict=True)
 
-    for value in ("", "0"):
+    for value in ("", "0", "false", " False "):
         assert not Policy.from_environment({"LLAMAHOME_STRICT": value}).strict
+    for value in ("1", "true", "TRUE"):
+        assert Policy.from_environment({"LLAMAHOME_STRICT": value}).strict
+    with pytest.raises(ConfigError, match="must be true or false, got 'maybe'") as caught:
+        Policy.from_environment({"LLAMAHOME_STRICT": "maybe"})
+    assert caught.value.hint == "write 1 or true, or 0 or false"
 
     monkeypatch.setenv("LLAMAHOME_PLUGINS", "no:c")
     assert Policy.from_environment().blocked == {"c"}

@@ -85,7 +85,10 @@ def test_reading_goes_on_where_it_stopped_and_waits_for_a_whole_line(tmp_path):
     assert [event["t"] for _, event in read_events(path, offset)] == ["torn"]
 
 
-@pytest.mark.parametrize("damage", [bytes(20), b"{", b"[1]", b"5", b'{"step": 1}', b"\xff\xfe"])
+DAMAGE = [bytes(20), b"{", b"[1]", b"5", b'{"step": 1}', b"\xff\xfe", b'{"t":' + b"[" * 100_000]
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: str(damage[:12]))
 def test_a_damaged_line_does_not_hide_the_others(tmp_path, damage):
     """A power cut may leave zeros between two lines."""
     path = tmp_path / "e"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 import uuid
 from pathlib import Path
@@ -271,67 +270,6 @@ def test_an_unreadable_manifest_is_damage(complete):
 
     with pytest.raises(IntegrityError, match="is damaged"):
         files.read_manifest(complete)
-
-
-# --- Removal
-
-
-@pytest.mark.parametrize("kind", ["file", "folder", "link to a folder", "nothing"])
-def test_discard_removes_what_is_there(tmp_path, kind):
-    """A link is removed, and what it points at stays."""
-    path, kept = tmp_path / "thing", tmp_path / "kept"
-    kept.mkdir()
-    if kind == "file":
-        path.write_text("")
-    elif kind == "folder":
-        (path / "sub").mkdir(parents=True)
-    elif kind == "link to a folder":
-        path.symlink_to(kept)
-
-    files.discard(path)
-
-    assert names(tmp_path) == ["kept"]
-
-
-def test_a_removal_that_fails_half_way_leaves_no_half_folder(complete, monkeypatch):
-    """It is renamed first; the next sweep removes the rest."""
-
-    def fails(path: Path) -> None:
-        raise OSError(5, "Input/output error", str(path))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", fails)
-        with pytest.raises(StorageError, match=r"cannot remove .*thing: Input/output error"):
-            files.discard(complete)
-        assert not complete.exists()
-        with pytest.raises(StorageError, match="cannot clean"):
-            files.sweep(complete.parent)
-
-    assert len(files.sweep(complete.parent)) == 1
-    assert names(complete.parent) == []
-
-
-def test_sweep_removes_what_crashed_attempts_left_and_nothing_else(tmp_path):
-    """By name, or all of them; hidden files of others stay."""
-    (tmp_path / ".a.tmp-1").mkdir()
-    (tmp_path / ".a.tmp-1" / "half").write_text("")
-    (tmp_path / ".b.tmp-2").write_text("")
-    (tmp_path / ".trash-3").mkdir()
-    (tmp_path / ".hidden").write_text("")
-    (tmp_path / "whole").write_text("")
-    (tmp_path / ".l.tmp-4").symlink_to(tmp_path)
-
-    assert [p.name for p in files.sweep(tmp_path, "a")] == [".a.tmp-1"]
-    assert sorted(p.name for p in files.sweep(tmp_path)) == [".b.tmp-2", ".l.tmp-4", ".trash-3"]
-    assert names(tmp_path) == [".hidden", "whole"]
-
-
-def test_a_name_with_a_pattern_in_it_is_no_pattern(tmp_path):
-    """``[ab]`` is a name like any other."""
-    (tmp_path / ".a.tmp-1").write_text("")
-    (tmp_path / ".[ab].tmp-1").write_text("")
-
-    assert [p.name for p in files.sweep(tmp_path, "[ab]")] == [".[ab].tmp-1"]
 
 
 def test_the_reason_of_an_error_without_a_number_is_its_text():

@@ -97,11 +97,31 @@ def test_a_kernel_needs_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("LLAMAHOME_PLUGINS", raising=False)
 
+    environ: dict[str, str] = dict(os.environ)
+    monkeypatch.setattr(os, "environ", environ)
+
     kernel = Kernel()
 
     assert {"data", "training"} <= set(kernel.plugins.active)
     assert kernel.workspace.root == tmp_path / "home"
     assert kernel.context().recipe.model == "none"
+    assert environ["TORCH_HOME"].startswith(str(tmp_path / "home" / ".cache"))
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_recipe_without_a_name_is_told_so(make_kernel, name):
+    """And not taken for the folder that one is in."""
+    with pytest.raises(UnknownNameError, match="the recipe has no name"):
+        make_kernel().plan(name)
+
+
+def test_a_kernel_with_variables_of_its_own_leaves_those_of_the_process(make_kernel, tables):
+    """A program that embeds it may keep its caches elsewhere."""
+    before, own = dict(os.environ), {"LLAMAHOME_TRAIN__STEPS": "2"}
+
+    assert make_kernel(environ=own).run(tables).status == "finished"
+
+    assert (dict(os.environ), own) == (before, {"LLAMAHOME_TRAIN__STEPS": "2"})
 
 
 def test_a_plugin_may_have_any_name(make_kernel, tables):
@@ -450,6 +470,36 @@ def test_what_cannot_be_resumed_says_why(run_one, make_kernel, workspace):
         make_kernel().resume("torn-1")
     with pytest.raises(RunNotFoundError):
         make_kernel().resume("nobody")
+
+    (second / "resolved.toml").unlink()
+    with pytest.raises(RunError, match="small-2 has lost its recipe: there is no"):
+        make_kernel().resume("small-2")
+
+
+def test_a_stop_that_comes_when_the_work_is_done_is_noted_and_changes_nothing(run_one):
+    """A version that is out is out."""
+    stop = Stop()
+
+    outcome, directory = run_one(lambda _: stop.request(), stop=stop)
+
+    assert (outcome.status, status(directory)) == ("finished", "finished")
+    (note,) = events(directory, "note")
+    assert note["text"] == "the signal came when the work was done"
+
+
+def test_a_stop_after_the_last_word_is_not_announced(run_one):
+    """Observers are still called then, and nothing is left to stop."""
+
+    class Late:
+        @hookimpl
+        def llamahome_run_finished(self) -> None:
+            stop.request()
+
+    stop = Stop()
+    outcome, directory = run_one(lambda _: None, Late(), stop=stop)
+
+    assert outcome.status == "finished"
+    assert events(directory, "stopping") == []
 
 
 # --- A disk that fails

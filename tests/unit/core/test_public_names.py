@@ -30,13 +30,13 @@ NAMES = """
 Adapter AmbiguousNameError Batch BrokenPluginError Cache CacheStats CatalogueEntry ChatCodec Check
 Checkpoint Command Component ConfigError Context DataError DataSource Defaults Emitter Encoded
 EncodedChat Evaluate EventLog Example Generator HeldError IntegrityError Interrupted Kernel Kind
-LlamaHomeError Message MicroBatch ModelError ModelFolder ModelReference ModelSource Models Monitor
-MonitorContext NoEvents NoSettings Objective OfflineError Optimizer Outcome PackagedRecipe Plan
-PluginError PreparedData Problem Progress Publish Recipe Ref Registry RequirementError Row Run
-RunError RunLockedError RunNotFoundError Sample Schedule Selection Service Stage StepData StepResult
-Steps Stop StorageError Store Train Trained Trainer TrainingError UnavailableError UnknownNameError
-UnsafeModelError Version Workspace WorkspaceError __version__ clean hookimpl live_events read_events
-suggest
+LlamaHomeError Message MicroBatch ModelError ModelFolder ModelNotFoundError ModelReference
+ModelSource Models Monitor MonitorContext NoEvents NoSettings Objective OfflineError Optimizer
+Outcome PackagedRecipe Plan PluginError PreparedData Problem Progress Publish Recipe Ref Registry
+RequirementError Row Run RunError RunLockedError RunNotFoundError Sample Schedule Selection Service
+Stage StepData StepResult Steps Stop StorageError Store Train Trained Trainer TrainingError
+UnavailableError UnknownNameError UnsafeModelError Version Workspace WorkspaceError __version__
+clean hookimpl live_events read_events suggest
 """.split()  # noqa: SIM905  # ninety names on ninety lines would say no more
 
 PLAIN = {"Message", "Progress", "__version__", "hookimpl"}

@@ -141,9 +141,48 @@ def test_a_run_whose_process_died_without_a_word_is_lost(tmp_path):
         assert describe(directory).state == "running"
 
 
-@pytest.mark.parametrize("state", [None, [], 5, {}, {"stat": "finished"}])
-def test_a_status_that_is_missing_or_damaged_is_a_lost_run(tmp_path, state):
-    assert describe(make_run(tmp_path, "bot-1", state=state)).state == "lost"
+DAMAGED = [[], 5, {}, {"stat": "finished"}, {"state": ["finished"]}, {"state": "fine"}]
+
+
+@pytest.mark.parametrize("state", DAMAGED)
+def test_a_run_whose_status_is_damaged_is_in_an_unknown_state(tmp_path, state):
+    """Nobody can tell whether it is lost; while its lock is held, it is running."""
+    directory = make_run(tmp_path, "bot-1", TRAIN, state=state)
+    assert describe(directory).state == "unknown"
+
+    with lock(directory / ".lock"):
+        assert describe(directory).state == "running"
+
+
+def test_a_status_that_is_missing_is_a_lost_run(tmp_path):
+    assert describe(make_run(tmp_path, "bot-1", TRAIN)).state == "lost"
+
+
+ODD: list[Any] = ["text", None, [], {"a": 1}, True, 10**400]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: str(value)[:8])
+def test_fields_of_events_that_are_something_else_are_left_out(tmp_path, value):
+    """A run of another version, or a damaged one, is shown as far as it goes."""
+    fields = dict.fromkeys(("time", "step", "steps", "loss", "label"), value)
+    kinds = ("run", "train", "eval", "published", "rewind")
+    directory = make_run(tmp_path, "bot-1", *({"t": kind, **fields} for kind in kinds))
+
+    info = describe(directory)
+
+    assert {type(v) for v in (info.step, info.steps, info.loss)} <= {int, float, type(None)}
+    assert {type(v) for v in (info.started, info.published)} <= {str, type(None)}
+    assert all_directories(tmp_path) == [directory]
+
+
+def test_events_that_cannot_be_read_hide_neither_the_run_nor_the_others(tmp_path):
+    directory = make_run(tmp_path, "bot-1", state={"state": "finished"})
+    (directory / "events.jsonl").mkdir()
+    (directory / "status.json").unlink()
+    (directory / "status.json").mkdir()
+
+    assert describe(directory).state == "unknown"
+    assert all_directories(tmp_path) == [directory]
 
 
 def test_what_a_crash_left_of_the_events_is_passed_over(tmp_path):
@@ -206,6 +245,9 @@ def test_a_run_is_found_by_its_name_or_an_unambiguous_start_of_it(tmp_path):
     with pytest.raises(RunNotFoundError, match="no run is called 'bto-1'") as caught:
         find_directory(tmp_path, "bto-1")
     assert caught.value.hint == "did you mean bot-1?"
+    for empty in ("", " "):
+        with pytest.raises(RunNotFoundError, match="no run has an empty name"):
+            find_directory(tmp_path, empty)
     with pytest.raises(RunNotFoundError) as caught:
         find_directory(tmp_path, "wholly else")
     assert caught.value.hint == "llamahome runs list"

@@ -163,6 +163,19 @@ def test_a_profile_that_has_no_file_is_an_error(make_kernel, write, tables):
     assert str(caught.value.hint).startswith("write ")
 
 
+@pytest.mark.parametrize("name", ["../other", "a/b", ".", "/etc/x"])
+def test_a_profile_is_a_plain_name(make_kernel, write, tables, workspace, name):
+    """No file outside of the settings is read, not even to look for plugins that it blocks."""
+    write("other.toml", "[plugins]\nblock = ['parts']\n", folder=workspace.root)
+
+    kernel = make_kernel(environ={"LLAMAHOME_ENV": name})
+
+    assert kernel.settings_error is None
+    assert "parts" in kernel.plugins.active
+    with pytest.raises(ConfigError, match=f"LLAMAHOME_ENV must be a plain name, got '{name}'"):
+        kernel.plan(tables)
+
+
 def test_settings_can_be_shown_without_a_recipe(make_kernel, write):
     """Merged and with their origins, not validated."""
     write("llamahome.toml", "seed = 3\nunknown = 1")

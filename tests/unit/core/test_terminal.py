@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import subprocess
+import sys
+import threading
 
 import pytest
 
 from llamahome_core import clean, log
+from llamahome_core.terminal import RESULTS, aside, foreign, guarded
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,92 @@ def test_the_log_on_a_terminal_is_harmless_too(capsys):
     shown = capsys.readouterr().err
     assert "said red" in shown
     assert "\x1b" not in shown
+
+
+# --- Code of plugins
+
+PRINTS = """
+import os, sys
+from llamahome_core.terminal import aside, guarded
+def both(word):
+    print("print", word, flush=True)
+    os.write(1, f"write {word}\\n".encode())
+def once():
+    with aside():
+        both("aside")
+        with aside():
+            both("deeper")
+        both("still aside")
+    both("result")
+if sys.argv[1] == "guarded":
+    with guarded():
+        once()
+    with aside():
+        both("after")
+else:
+    once()
+"""
+
+
+def printed(*words: str) -> tuple[str, list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTS, *words], capture_output=True, text=True, check=True
+    )
+    return done.stdout, done.stderr.splitlines()
+
+
+def test_a_command_that_guards_its_results_finds_nothing_foreign_among_them():
+    """For Python and for descriptor 1; what is not aside, and what comes after, is as ever."""
+    out, err = printed("guarded")
+
+    assert out == "print result\nwrite result\nprint after\nwrite after\n"
+    words = ("aside", "deeper", "still aside")
+    assert err == [f"{how} {word}" for word in words for how in ("print", "write")]
+
+
+def test_a_program_that_embeds_the_kernel_keeps_its_streams():
+    out, err = printed("embedded")
+
+    assert out.count("\n") == 8
+    assert err == []
+
+
+def test_the_last_of_several_threads_turns_the_streams_back(monkeypatch):
+    """However their blocks overlap; a stream without a descriptor is turned aside as well."""
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    inside, leave = threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with aside():
+            inside.set()
+            leave.wait(30)
+
+    with guarded():
+        thread = threading.Thread(target=stay)
+        with aside():
+            thread.start()
+            inside.wait(30)
+        sys.stdout.write("one of them is inside")
+        leave.set()
+        thread.join()
+        sys.stdout.write("a result")
+
+    assert (out.getvalue(), err.getvalue()) == ("a result", "one of them is inside")
+    assert RESULTS.descriptor is None
+
+
+def test_what_a_plugin_puts_in_the_place_of_stdout_goes_and_harms_nothing(monkeypatch):
+    """A wrapper that is thrown away would close what it wraps: here, standard error."""
+    out, raw = io.StringIO(), io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, write_through=True))
+
+    with guarded(), foreign():
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(sys.stdout.buffer, "latin-1"))
+
+    sys.stdout.write("a result")
+    assert out.getvalue() == "a result"
+    sys.stderr.write("still open")
+    assert raw.getvalue() == b"still open"

@@ -105,6 +105,8 @@ def test_the_files_of_settings_are_found_in_all_formats(tmp_path):
         "models.json",
     ]
     assert [path.name for path in workspace.settings_files(("dev",))] == ["dev.yml"]
+    (tmp_path / "outside.toml").write_text("")
+    assert workspace.settings_files(("../outside", str(tmp_path / "outside"))) == []
 
 
 def test_the_user_file_is_where_the_platform_puts_settings(tmp_path):

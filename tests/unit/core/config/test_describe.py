@@ -236,3 +236,17 @@ def test_a_pattern_of_the_schema_matches_as_the_validator_does(func, pattern):
         what: str = field(default="a", validator=validators.matches_re("a", func=func))
 
     assert json_schema(Own)["properties"]["what"]["pattern"] == pattern
+
+
+def test_a_comment_in_a_pattern_is_what_people_are_told():
+    """The schema has the pattern without it: other engines know no comments."""
+
+    @frozen(kw_only=True)
+    class Own:
+        what: str = field(default="a", validator=validators.matches_re(r"[a-z]+(?#small letters)"))
+        many: tuple[int, ...] = field(
+            default=(), validator=validators.deep_iterable(validators.ge(0))
+        )
+
+    assert [s.constraint for s in describe(Own)] == ["small letters", "each at least 0"]
+    assert json_schema(Own)["properties"]["what"]["pattern"] == "^(?:[a-z]+)$"

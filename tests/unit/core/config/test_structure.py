@@ -280,6 +280,7 @@ class Bounded:
     )
     some: tuple[int, ...] = field(default=(1,), validator=validators.min_len(1))
     each: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(0)))
+    label: str = field(default="a", validator=validators.matches_re("[a-z]*(?#small letters)"))
     even: int = field(default=2, validator=even)
     silent: int = field(default=0, validator=silent)
     warmup: int = field(default=0)
@@ -311,7 +312,9 @@ class Bounded:
             ],
         ),
         ({"some": []}, ["`some` must be at least 1 long, got 0 elements"]),
-        ({"each": [1, -1]}, ["`each` must be >= 0: -1"]),
+        ({"each": [1, -1]}, ["`each` must be at least 0, got -1"]),
+        ({"each": [1, -1], "label": "A B"}, 2),
+        ({"label": "A B"}, ['`label` must be small letters, got "A B"']),
         ({"even": 3}, ["`even` must be even"]),
         ({"silent": 1}, ["`silent`: has a value that is not allowed"]),
         ({"warmup": 11}, ["`warmup`: is longer than total"]),

@@ -66,6 +66,24 @@ class Exits(Recorder):
     def handle(self, event):
         os._exit(7)
 
+class Vanishes(Recorder):
+    def handle(self, event):
+        os._exit(0)
+
+class Chatters(Recorder):
+    def handle(self, event):
+        super().handle(event)
+        for _ in range(40):
+            print("x" * 99_999)
+            os.write(2, b"y" * 100_000)
+            if event["t"] == "slowly":
+                time.sleep(0.05)
+
+class Swells(Recorder):
+    def handle(self, event):
+        super().handle(event)
+        raise RuntimeError("z" * 3_000_000)
+
 class Hangs(Recorder):
     def handle(self, event):
         super().handle(event)

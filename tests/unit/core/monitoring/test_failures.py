@@ -53,6 +53,7 @@ def test_failures_that_are_not_in_a_row_disable_nothing(bench: Bench):
     ("factory", "words"),
     [
         ("Exits", "ended with exit code 7"),
+        ("Vanishes", "ended with exit code 0"),
         ("CloseRaises", "ended with exit code 1"),
         ("TickRaises", "was disabled"),
         ("broken", "was disabled"),
@@ -68,6 +69,35 @@ def test_a_monitor_that_goes_wrong_is_one_warning(bench: Bench, factory: str, wo
     monitors.close()
     [warning] = bench.log.texts
     assert words in warning
+
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize("kind", ["slowly", "at once"])
+def test_a_monitor_that_prints_without_end_fills_no_disk(bench: Bench, kind: str):
+    """Its log is cut, says so, and grows no more, in this session and in the next."""
+    log = bench.directory / "log" / "monitor-fake.log"
+    for session in (1, 2):
+        bench.emit(*[kind] * 3)
+        monitors = bench.monitors("Chatters", offset=None if session == 2 else 0)
+        monitors.start()
+        bench.eventually(lambda: log.exists() and "was cut here" in bench.log_of())
+        bench.emit("end")
+        monitors.close()
+        assert log.stat().st_size < 1.2 * MIB
+    assert "the monitor prints too much" in bench.log_of()
+    assert bench.seen.count("closed") == 2
+    assert bench.log.texts == []
+
+
+def test_errors_of_a_monitor_are_kept_short(bench: Bench):
+    """The end of a traceback says most."""
+    bench.steps(1, 3)
+    monitors = bench.monitors("Swells")
+    monitors.start()
+    monitors.close()
+    assert (bench.directory / "log" / "monitor-fake.log").stat().st_size < MIB / 10
 
 
 def test_a_killed_monitor_is_one_warning(bench: Bench):

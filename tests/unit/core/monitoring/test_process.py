@@ -131,6 +131,7 @@ def test_a_monitor_that_hangs_does_not_outlive_its_run_for_long(bench: Bench):
         "log": str(bench.directory / "log.txt"),
         "offset": 0,
         "run": os.getpid(),
+        "terminal": False,
     }
     code = """
         import sys
