@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -28,6 +29,7 @@ LAYOUT: dict[str, tuple[str, np.dtype[Any]]] = {
 }
 
 _LARGEST_HEADER = 4096
+_MOST_SHOWN = 64
 
 
 def _nameless(folder: Path) -> IO[bytes]:
@@ -55,7 +57,14 @@ class DocumentWriter:
         self._parts[name].write(np.asarray(values, LAYOUT[name][1]).tobytes())
 
     def add(self, ids: Integers, trained: npt.NDArray[np.bool_], source: int, row: int) -> None:
-        """Append a document: ``T`` token ids, ``T`` flags, and where it came from."""
+        """Append a document: ``T`` token ids, ``T`` flags, and where it came from.
+
+        Args:
+            ids: ``int64[T]``.
+            trained: ``bool[T]``.
+            source: Number of a name; see :class:`Documents`.
+            row: Line or row number in it.
+        """
         self._append("tokens", ids)
         self._append("trained", trained)
         self._append("sources", source)
@@ -109,9 +118,10 @@ class Documents:
     Attributes:
         starts: ``int64[D + 1]`` where each document starts in ``tokens``, and the end.
         rows: ``int64[D]`` the line or row number that each came from.
-        sources: ``int32[D]`` the recipe's data table, from 0, that each came from.
+        sources: ``int32[D]`` which of the *names* each came from.
         tokens: ``int32[T]`` the token ids of all documents, end to end.
         trained: ``uint8[T]`` 1 where the loss counts the token; 0 at the start of a document.
+        names: What the rows came from, for messages.
     """
 
     starts: Integers
@@ -119,16 +129,17 @@ class Documents:
     sources: npt.NDArray[np.int32]
     tokens: npt.NDArray[np.int32]
     trained: npt.NDArray[np.uint8]
+    names: Sequence[str]
 
     @classmethod
-    def open(cls, path: Path) -> Documents:
+    def open(cls, path: Path, names: Sequence[str]) -> Documents:
         """Map the file that a :class:`DocumentWriter` wrote.
 
         Raises:
             IntegrityError: The file is not of that form.
         """
         try:
-            return cls(**_mapped(path))
+            return cls(**_mapped(path), names=names)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise IntegrityError(f"{path} is damaged: {error}") from error
 
@@ -139,6 +150,19 @@ class Documents:
     def lengths(self) -> Integers:
         """``int64[D]`` tokens of each document."""
         return np.diff(self.starts)
+
+    def origin(self, numbers: Sequence[int]) -> str:
+        """Where the documents with these *numbers* came from: ``a.jsonl rows 3, 17``."""
+        rows: dict[int, set[int]] = {}
+        for number in numbers[:_MOST_SHOWN]:
+            rows.setdefault(int(self.sources[number]), set()).add(int(self.rows[number]))
+        texts = [
+            f"{self.names[source]} row{'s' if len(found) > 1 else ''} "
+            f"{', '.join(map(str, sorted(found)))}"
+            for source, found in sorted(rows.items())
+        ]
+        more = len(numbers) - _MOST_SHOWN
+        return "; ".join(texts) + (f"; and {more} more" if more > 0 else "")
 
     def micro_batch(self, numbers: Integers) -> MicroBatch:
         """The documents with these *numbers*, end to end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llamahome_core import DataError, Example, Message, Row
+from llamahome_core import DataError, Example, Message, Row, suggest
 
 FORMATS = {
     "messages": ("messages",),
@@ -32,10 +32,10 @@ def detect(row: Row) -> str:
     for name, fields in FORMATS.items():
         if present.issuperset(fields):
             return name
-    names = ", ".join(map(repr, sorted(present))) or "none"
+    names = [repr(name) if name in present else f"{name!r} (null)" for name in sorted(row.value)]
     raise _error(
         row,
-        f"no known form; its fields are {names}",
+        f"no known form; its fields are {', '.join(names) or 'none'}",
         hint="a row has `messages`, or `prompt` and `completion`, or `text`",
     )
 
@@ -47,7 +47,7 @@ def read_example(row: Row, form: str) -> Example:
         DataError: The row breaks a rule; the message names the row and the field.
     """
     for name in FORMATS[form]:
-        if row.value.get(name) is None:
+        if name not in row.value:
             raise _error(row, f"no `{name}`, which the rows before it have ({form})")
     if form == "text":
         return Example(text=_text(row, "text", row.value["text"]))
@@ -69,6 +69,8 @@ def _text(row: Row, field: str, value: Any) -> str:
     """*value*, if it is text with something in it, or a list of text parts."""
     if isinstance(value, list):
         value = "".join(_part(row, f"{field}[{i}]", part) for i, part in enumerate(value))
+    if value is None:
+        raise _error(row, f"`{field}` is null", hint="write the text, or leave the row out")
     if not isinstance(value, str):
         raise _error(row, f"`{field}` must be text, got {_named(value)}")
     if not value.strip():
@@ -105,12 +107,12 @@ def _conversation(row: Row) -> tuple[Message, ...]:
 def _turn(row: Row, field: str, turn: Any, before: str) -> Message:
     if not isinstance(turn, dict):
         raise _error(row, f"`{field}` must be an object with role and content, got {_named(turn)}")
-    role = turn.get("role")
+    role = _required(row, field, turn, "role")
     if not isinstance(role, str) or role not in _AFTER:
         raise _error(
             row,
-            f"`{field}.role` must be system, user, assistant or tool, got {role!r}",
-            hint="rename the roles: human is user, gpt is assistant" if role else None,
+            f"`{field}.role` must be system, user, assistant or tool, got {_named(role)}",
+            hint=_role_hint(role),
         )
     if before not in _AFTER[role]:
         at = "at the start" if before == "start" else f"after one of {before}"
@@ -123,7 +125,33 @@ def _turn(row: Row, field: str, turn: Any, before: str) -> Message:
             raise _error(row, f"`{field}.tool_calls` must be a list, got {_named(calls)}")
         if turn.get("content") in (None, "", []):
             return {**turn, "content": ""}
-    return {**turn, "content": _text(row, f"{field}.content", turn.get("content"))}
+    content = _required(row, field, turn, "content")
+    return {**turn, "content": _text(row, f"{field}.content", content)}
+
+
+def _required(row: Row, field: str, turn: dict[str, Any], name: str) -> Any:
+    if name not in turn:
+        fields = ", ".join(map(repr, turn)) or "none"
+        raise _error(row, f"`{field}` has no `{name}`; its fields are {fields}")
+    return turn[name]
+
+
+_OTHER_NAMES = {
+    "ai": "assistant",
+    "bot": "assistant",
+    "developer": "system",
+    "function": "tool",
+    "gpt": "assistant",
+    "human": "user",
+    "model": "assistant",
+}
+
+
+def _role_hint(role: Any) -> str | None:
+    if not isinstance(role, str):
+        return None
+    meant = _OTHER_NAMES.get(role.lower()) or next(iter(suggest(role.lower(), _AFTER)), None)
+    return f"did you mean {meant!r}?" if meant else None
 
 
 def _tools(row: Row) -> tuple[dict[str, Any], ...]:
@@ -136,7 +164,7 @@ def _tools(row: Row) -> tuple[dict[str, Any], ...]:
 def _named(value: Any) -> str:
     """*value* for a message: short, and in JSON's words."""
     if value is None:
-        return "nothing"
+        return "null"
     if isinstance(value, list):
         return f"a list of {len(value)}" if value else "an empty list"
     if isinstance(value, dict):

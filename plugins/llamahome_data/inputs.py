@@ -1,4 +1,4 @@
-"""What prepared data was made from: the sources, and the key that names the result.
+"""What prepared data was made from, and the key that names the result.
 
 Content counts, not location: a renamed or touched file has the same key, one changed byte another.
 """
@@ -9,41 +9,12 @@ import json
 from typing import Any
 
 import xxhash
-from attrs import frozen
 
-from llamahome_core import ChatCodec, Context, DataSource, Example, Objective
+from llamahome_core import ChatCodec, Context, Example, Objective
+from llamahome_data.sources import Source
 
-PREPARE_VERSION = 1
-"""Raise it when the same inputs give other documents than before."""
-
-
-@frozen
-class Source:
-    """A data source of the recipe.
-
-    Attributes:
-        reader: What reads it.
-        digest: Hash of its content when the work began.
-        held_out: Whether all of its rows are for evaluation.
-    """
-
-    reader: DataSource
-    digest: str
-    held_out: bool
-
-
-def open_sources(context: Context) -> list[Source]:
-    """The recipe's data sources, built and hashed.
-
-    Raises:
-        DataError: One cannot be read.
-    """
-    sources = []
-    for selection in context.recipe.data:
-        context.stop.check()
-        reader: DataSource = selection.component.build(selection.config, context)
-        sources.append(Source(reader, reader.digest(), selection.role == "evaluate"))
-    return sources
+PREPARE_VERSION = 2
+"""Raise it when the same inputs give other documents than before, or other files of them."""
 
 
 def describe(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -108,7 +109,9 @@ def parse(line: bytes, where: str) -> dict[str, Any]:
             hint="convert the file: iconv -f LATIN1 -t UTF-8 FILE > NEW",
         ) from None
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(
+            text, parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates
+        )
     except json.JSONDecodeError as error:
         raise DataError(f"{where}:{error.colno}: not JSON: {error.msg}", hint=_hint(text)) from None
     except _ConstantError as error:
@@ -116,8 +119,14 @@ def parse(line: bytes, where: str) -> dict[str, Any]:
             f"{where}:{_column_of_constant(text)}: {error} is not JSON",
             hint="write null, or leave the field out",
         ) from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}:1: cannot be read: {error}") from None
+    except _DuplicateError as error:
+        raise DataError(
+            f"{where}: an object has the key {error} twice", hint="take one of them out"
+        ) from None
+    except RecursionError:
+        raise DataError(f"{where}:1: nested too deeply to be read") from None
+    except ValueError:  # Python's own limit, for a number can take hours to read
+        raise DataError(f"{where}:1: a number has too many digits to be read") from None
     if not isinstance(value, dict):
         raise DataError(
             f"{where}:1: a row must be an object, this is {_NAMES[type(value)]}", hint=_hint(text)
@@ -127,6 +136,10 @@ def parse(line: bytes, where: str) -> dict[str, Any]:
 
 class _ConstantError(Exception):
     """``NaN`` or ``Infinity``, which Python's parser takes and JSON has not."""
+
+
+class _DuplicateError(Exception):
+    """A key that an object has twice: Python's parser takes the last, others the first."""
 
 
 _NAMES = {
@@ -141,6 +154,14 @@ _NAMES = {
 
 def _refuse_constant(name: str) -> NoReturn:
     raise _ConstantError(name)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    counts = Counter(key for key, _ in pairs)
+    raise _DuplicateError(repr(next(key for key, count in counts.items() if count > 1)))
 
 
 def _column_of_constant(text: str) -> int:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from llamahome_core import (
     ChatCodec,
     Context,
-    HeldError,
     IntegrityError,
     ModelFolder,
     Models,
@@ -23,14 +21,12 @@ from llamahome_core import (
     files,
 )
 from llamahome_data.documents import Encoder
-from llamahome_data.inputs import describe, key, open_sources
+from llamahome_data.inputs import describe, key
 from llamahome_data.prepared import Prepared
+from llamahome_data.sources import open_sources
 from llamahome_data.write import count_rows, write
 
 Inputs = dict[str, Any]
-
-POLL = 0.2
-"""Seconds between two looks at a lock that another process holds."""
 
 
 def prepare(context: Context) -> None:
@@ -72,57 +68,64 @@ def plan(context: Context) -> dict[str, Any]:
     context.put(ModelFolder, folder)
     prepared, _ = obtain(context)
     steps = prepared.training(seed=recipe.seed).per_epoch
+    figures = {_PLANNED.get(name, name): value for name, value in prepared.summary.items()}
     return {
-        **prepared.summary,
+        **figures,
         "steps_per_epoch": steps,
         "steps": recipe.train.total_steps(steps, prepared.summary["tokens"]),
     }
 
 
+# Beside a plan's settings, "split 0" would be read as evaluate.split.
+_PLANNED = {"truncated": "rows_truncated", "split": "rows_split"}
+
+
 def obtain(context: Context) -> tuple[Prepared, bool]:
-    """The recipe's prepared data, from the cache or made now; and whether it was made now."""
-    codec = context.get(ChatCodec)
-    objective: Objective = context.build("objective")
-    sources = open_sources(context)
-    inputs = describe(context, sources, objective, codec)
-    target = context.workspace.cache("training") / key(inputs)
-    with _alone(target, context):
-        if found := _existing(context, target, inputs):
-            return found, False
-        _sweep(target)
-        encoder = Encoder(objective, codec, context.recipe.batch)
-        _make(context, target, inputs, lambda into: write(context, sources, encoder, into))
-        return Prepared.open(target, context.recipe.batch, inputs), True
-
-
-@contextlib.contextmanager
-def _alone(target: Path, context: Context) -> Iterator[None]:
-    """Hold the lock of *target*, so that of several processes one does the work.
+    """The recipe's prepared data, from the cache or made now; and whether it was made now.
 
     The lock saves work and guards nothing else, for a folder appears by one rename. Where locks do
     nothing (some network file systems), the slower process takes what is there, or fails and can
     be run again; neither reads half a folder.
     """
-    path, waiting = target.with_name(f"{target.name}.lock"), False
-    with contextlib.ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(files.lock(path, wait=False))
-                break
-            except HeldError:
-                if not waiting:
-                    context.phase("wait for another process that prepares the same data")
-                waiting = True
-                context.stop.check()
-                time.sleep(POLL)
-        yield
+    codec = context.get(ChatCodec)
+    objective: Objective = context.build("objective")
+    sources = open_sources(context)
+    inputs = describe(context, sources, objective, codec)
+    target = context.workspace.cache("training") / key(inputs)
+    with files.lock(
+        target.with_name(f"{target.name}.lock"),
+        on_wait=lambda _: context.phase("wait for another process that prepares the same data"),
+        poll=context.stop.check,
+    ):
+        found = _existing(context, target, inputs)
+        if made := found is None:
+            with contextlib.suppress(StorageError):  # somebody else's, on a machine that is shared
+                files.sweep(target.parent, target.name)
+            encoder = Encoder(objective, codec, context.recipe.batch)
+            _make(context, target, inputs, lambda into: write(context, sources, encoder, into))
+        prepared = found or Prepared.open(target, context.recipe.batch, inputs)
+    _check_positions(context, prepared)
+    return prepared, made
 
 
-def _sweep(target: Path) -> None:
-    """Remove what attempts at *target* left that were killed; call it with the lock held."""
-    for pattern in (f".{target.name}.tmp-*", ".trash-*"):
-        for left in target.parent.glob(pattern):
-            shutil.rmtree(left, ignore_errors=True)
+def _check_positions(context: Context, prepared: Prepared) -> None:
+    folder = context.find(ModelFolder)
+    if folder is not None and (positions := max_positions(folder)) is not None:
+        prepared.check_positions(positions, folder.name)
+
+
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
+
+
+def max_positions(folder: ModelFolder) -> int | None:
+    """Tokens of the longest sequence that the model was made for, if its config says so."""
+    try:
+        config = json.loads((folder.path / "config.json").read_bytes())
+        text = config.get("text_config", config)  # where a model reads more than text
+        found = next((text[name] for name in _POSITIONS if name in text), None)
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None  # loading the model says what is wrong with its config
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def _existing(context: Context, target: Path, inputs: Inputs) -> Prepared | None:
@@ -137,13 +140,10 @@ def _existing(context: Context, target: Path, inputs: Inputs) -> Prepared | None
         return None
 
 
-def _make(
-    context: Context, target: Path, inputs: Inputs, fill: Callable[[Path], dict[str, Any]]
-) -> None:
-    summary: dict[str, Any] = {}
+def _make(context: Context, target: Path, inputs: Inputs, fill: Callable[[Path], None]) -> None:
     try:
-        with files.new_folder(target, lambda: {"inputs": inputs, "summary": summary}) as folder:
-            summary |= fill(folder)
+        with files.new_folder(target, lambda: {"inputs": inputs}) as folder:
+            fill(folder)
     except StorageError:
         if not _existing(context, target, inputs):
             raise
@@ -169,9 +169,15 @@ def remarks(summary: Mapping[str, Any], recipe: Recipe) -> list[str]:
         for reason, count in counts.items()
         if count
     ]
-    if recipe.evaluate.split and not summary["evaluation_documents"]:
+    evaluate = recipe.evaluate
+    if evaluate.split and not summary["evaluation_documents"]:
         texts.append(
-            f"evaluate.split = {recipe.evaluate.split} of {summary['rows']} rows holds out none; "
+            f"evaluate.split = {evaluate.split} of {summary['rows']} rows holds out none; "
             "there will be no held-out loss"
+        )
+    elif evaluate.every is not None and not summary["evaluation_documents"]:
+        texts.append(
+            f"evaluate.every = {evaluate.every}, and no rows are held out; there will be no "
+            'held-out loss without evaluate.split, or a [[data]] table with role = "evaluate"'
         )
     return texts

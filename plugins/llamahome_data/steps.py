@@ -66,6 +66,14 @@ def round_up(lengths: Integers, bound: int) -> Integers:
     return np.minimum(rounded, bound)
 
 
+def longest_over(documents: Documents, bound: int) -> int | None:
+    """The number of the longest document, if it has more than *bound* tokens."""
+    lengths = documents.lengths
+    if not len(lengths) or int(lengths.max()) <= bound:
+        return None
+    return int(lengths.argmax())
+
+
 def check_lengths(documents: Documents, batch: Batch) -> None:
     """Check that each document fits into a step.
 
@@ -73,13 +81,12 @@ def check_lengths(documents: Documents, batch: Batch) -> None:
         DataError: One does not; the message says where it came from.
     """
     bound = batch.step_tokens
-    lengths = documents.lengths
-    if bound is None or not len(lengths) or (longest := int(lengths.max())) <= bound:
+    if bound is None or (number := longest_over(documents, bound)) is None:
         return
-    number = int(lengths.argmax())
+    longest = documents.lengths[number]
     raise DataError(
-        f"[[data]] {documents.sources[number] + 1}, row {documents.rows[number]} has {longest} "
-        f"tokens, and a step may hold {bound} (batch.tokens)",
+        f"{documents.origin([number])} has {longest} tokens, and a step may hold {bound} "
+        "(batch.tokens)",
         hint=f"set batch.tokens to {longest} or more, or batch.max_length to {bound} or less",
     )
 
@@ -169,6 +176,10 @@ class TrainingSteps:
         numbers = epoch.documents[self._edges[chosen] : self._edges[chosen + 1]]
         passed = (index + 1) / self.per_epoch
         return build_step(self.documents, numbers, batch=self.batch, index=index, epoch=passed)
+
+    def origin(self, documents: Sequence[int]) -> str:
+        """Where these documents came from, for messages: ``a.jsonl rows 3, 17``."""
+        return self.documents.origin(documents)
 
     def _epoch(self, number: int) -> _Epoch:
         current = self._current

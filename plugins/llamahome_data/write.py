@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from llamahome_core import Context, DataError, Example, Row
+from attrs import define, field
+
+from llamahome_core import Context, DataError, Evaluate, Example, Row, files, records
 from llamahome_data.arrays import DocumentWriter
 from llamahome_data.documents import Encoder, Tally
 from llamahome_data.formats import detect, read_example
-from llamahome_data.inputs import Source, is_held_out, open_sources
-from llamahome_data.prepared import EVALUATION, TRAINING
+from llamahome_data.inputs import is_held_out
+from llamahome_data.prepared import EVALUATION, FIGURES, TRAINING, Figures
+from llamahome_data.sources import Source, blamed, open_sources
+
+_MOST_NAMES = 1000
 
 
 def count_rows(context: Context) -> int:
@@ -23,28 +28,55 @@ def count_rows(context: Context) -> int:
     return sum(1 for _ in _examples(context, open_sources(context), []))
 
 
-def write(
-    context: Context, sources: list[Source], encoder: Encoder, folder: Path
-) -> dict[str, Any]:
-    """Write the training and the evaluation documents into *folder*; returns the summary.
+def write(context: Context, sources: list[Source], encoder: Encoder, folder: Path) -> None:
+    """Write the training and the evaluation documents into *folder*, and figures of them.
 
     Raises:
         DataError: A source or row cannot be used, or nothing is left to learn from.
         Interrupted: The run was asked to stop.
     """
-    share = context.recipe.evaluate.split
+    evaluate = context.recipe.evaluate
     forms: list[str] = []
+    names = _Names()
     with (
         DocumentWriter(folder / TRAINING) as training,
         DocumentWriter(folder / EVALUATION) as evaluation,
     ):
         for number, row, example in _examples(context, sources, forms):
-            held_out = sources[number].held_out or is_held_out(example, share)
-            writer = evaluation if held_out else training
-            for document in encoder.documents(example, row):
-                writer.add(document.ids, document.trained, number, row.number)
-        _check(encoder.tally, training)
-    return _summary(encoder.tally, training, evaluation) | {"formats": forms}
+            with blamed(f"{row.source}:{row.number}"):
+                held_out = sources[number].held_out or is_held_out(example, evaluate.split)
+                documents = list(encoder.documents(example, row))
+            writer, name = evaluation if held_out else training, names.number(number, row.source)
+            for document in documents:
+                writer.add(document.ids, document.trained, name, row.number)
+        _check(encoder.tally, training, evaluate)
+    summary = _summary(encoder.tally, training, evaluation) | {"formats": forms}
+    figures = Figures(summary=summary, names=names.texts())
+    files.write_json(folder / FIGURES, records.dump(figures))
+
+
+@define
+class _Names:
+    """Numbers for the places that rows come from.
+
+    A source may call each row's place by another name; beyond a number of them its
+    ``[[data]]`` table has to do, for names are kept in memory.
+    """
+
+    _known: dict[tuple[int, str], int] = field(factory=dict)
+
+    def number(self, source: int, name: str) -> int:
+        """The number of *name* in the *source* of that number."""
+        if (source, name) not in self._known and len(self._known) >= _MOST_NAMES:
+            name = ""
+        return self._known.setdefault((source, name), len(self._known))
+
+    def texts(self) -> list[str]:
+        """The names, by number."""
+        return [
+            f"{name} ([[data]] {source + 1})" if name else f"[[data]] {source + 1}"
+            for source, name in self._known
+        ]
 
 
 def _examples(
@@ -54,29 +86,31 @@ def _examples(
     progress, done = context.phase("prepare"), 0
     for number, source in enumerate(sources):
         form = ""
-        for row in source.reader.rows():
-            if not form:
-                form = detect(row)
+        for row in source.rows():
+            known, (form, example) = form, _example(source, row, form)
+            if not known:
                 forms.append(form)
                 context.events.emit("data.format", source=row.source, format=form)
-            yield number, row, read_example(row, form)
+            yield number, row, example
             done += 1
             progress(done, None)
-        _finished(context, number, source, empty=not form)
+        if not form:
+            raise DataError(f"{source.name} has no rows")
+        source.check_unchanged()
     progress(done, done)
 
 
-def _finished(context: Context, number: int, source: Source, *, empty: bool) -> None:
-    name = f"[[data]] {number + 1} ({context.recipe.data[number].name})"
-    if empty:
-        raise DataError(f"{name} has no rows")
-    if source.reader.digest() != source.digest:
-        raise DataError(
-            f"{name} changed while it was read", hint="run again when nothing writes to it"
-        )
+def _example(source: Source, row: Row, form: str) -> tuple[str, Example]:
+    """The form of *row*, if that is not known yet, and the example that it holds."""
+    try:
+        with blamed(f"{row.source}:{row.number}", source.hint):
+            form = form or detect(row)
+            return form, read_example(row, form)
+    except DataError as error:
+        raise DataError(f"{error.message}; from {source.name}", hint=error.hint) from error
 
 
-def _check(tally: Tally, training: DocumentWriter) -> None:
+def _check(tally: Tally, training: DocumentWriter, evaluate: Evaluate) -> None:
     """Refuse data that would teach little or nothing."""
     untaught = tally.dropped.get("nothing_to_learn", 0)
     if 2 * untaught > tally.rows:
@@ -85,12 +119,20 @@ def _check(tally: Tally, training: DocumentWriter) -> None:
             f"{tally.first_untaught}",
             hint="check that the answers are there, and are not cut off by batch.max_length",
         )
-    if training.num_documents == 0:
-        raise DataError(
-            f"no documents are left to train on: {tally.rows} rows, {tally.dropped or 'none'} "
-            "dropped, the others held out",
-            hint="raise batch.max_length, or lower evaluate.split",
-        )
+    if training.num_documents:
+        return
+    if tally.dropped:
+        hint = "raise batch.max_length, or choose another batch.overlong"
+    elif evaluate.split:
+        hint = f"lower evaluate.split, which is {evaluate.split}"
+    else:
+        hint = 'add a [[data]] table without role = "evaluate"'
+    reasons = [f"{n} were dropped as {why.replace('_', ' ')}" for why, n in tally.dropped.items()]
+    raise DataError(
+        f"no documents are left to train on: of {tally.rows} rows, "
+        f"{', '.join(reasons) or 'all are held out'}",
+        hint=hint,
+    )
 
 
 def _summary(tally: Tally, training: DocumentWriter, evaluation: DocumentWriter) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from llamahome_training.config import LoraConfig
 class Full:
     """Every weight is trained."""
 
+    separable = False
+
     def __init__(self, config: NoSettings, context: Context | None = None) -> None:
         self.config = config
 
@@ -30,6 +32,8 @@ class Full:
 
 class Lora:
     """Low-rank updates of the linear layers, by peft."""
+
+    separable = True
 
     def __init__(self, config: LoraConfig, context: Context | None = None) -> None:
         self.config = config

@@ -7,6 +7,7 @@ the newest one whose manifest verifies is the one that a run goes on from.
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,13 @@ from llamahome_core import (
     StorageError,
     Trainer,
     files,
+    live_events,
     records,
 )
 
 FORMAT = 1
 TENSORS, STATE = "state.safetensors", "state.json"
+_NAME = re.compile(r"step-\d{9,}")
 
 
 @frozen(kw_only=True)
@@ -79,8 +82,38 @@ def folder_of(run: Path, step: int) -> Path:
 
 
 def existing(run: Path) -> list[Path]:
-    """The checkpoints of a run, the newest first, by step and never by time."""
-    return sorted((run / "checkpoints").glob("step-*"), reverse=True)
+    """The checkpoints of a run, the newest first, by step and never by time.
+
+    Raises:
+        RunError: Their folder cannot be read.
+    """
+    folder = run / "checkpoints"
+    try:
+        found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(
+            f"cannot read {folder}: {error.strerror or error}", code="R604", hint=_again(run)
+        ) from error
+    return sorted(found, key=_step, reverse=True)
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
+
+
+def _again(run: Path) -> str:
+    """What to do without checkpoints."""
+    recipe = run / "resolved.toml"
+    return f"put them back, or start a new run of the same recipe: llamahome run {recipe}"
+
+
+def _last_saved(run: Path) -> int:
+    """The step of the newest checkpoint that the run wrote down; 0 if it never saved."""
+    events = live_events(run / "events.jsonl")
+    steps = [event.get("step") for event in events if event["t"] == "checkpoint"]
+    return max((step for step in steps if isinstance(step, int)), default=0)
 
 
 def _random_state(device: Any) -> dict[str, torch.Tensor]:
@@ -138,13 +171,24 @@ def prune(context: Context, *, keep: int) -> None:
         files.discard(path)
 
 
+def sweep(context: Context) -> None:
+    """Remove what a save left that was killed.
+
+    Raises:
+        StorageError: It cannot be removed.
+    """
+    files.sweep(_directory(context) / "checkpoints")
+
+
 def restore(context: Context, trainer: Trainer, data: str) -> Position:
     """Load the newest intact checkpoint and return where it stands.
 
     Raises:
-        RunError: There are checkpoints, and none is intact, or it belongs to other data.
+        RunError: The run saved checkpoints, and none is there and intact; or it belongs to other
+            data.
     """
-    found = existing(_directory(context))
+    run = _directory(context)
+    found, last = existing(run), _last_saved(run)
     damaged: dict[Path, str] = {}
     for path in found:
         try:
@@ -154,6 +198,8 @@ def restore(context: Context, trainer: Trainer, data: str) -> Position:
             context.warn(f"skipped a checkpoint: {error.message}")
             continue
         position = _load(context, trainer, path, data)
+        if _step(found[0]) < last:
+            context.warn(f"the checkpoint of step {last} is gone; an older one has to do")
         # Kept, it would stand where this run saves next, and count as one of those to keep.
         for other in damaged:
             files.discard(other)
@@ -162,7 +208,13 @@ def restore(context: Context, trainer: Trainer, data: str) -> Position:
         raise RunError(
             f"{len(found)} checkpoints and none intact: {'; '.join(damaged.values())}",
             code="R604",
-            hint="start a new run of the same recipe",
+            hint=_again(run),
+        )
+    if last:
+        raise RunError(
+            f"the run saved a checkpoint at step {last}, and {run / 'checkpoints'} has none",
+            code="R604",
+            hint=_again(run),
         )
     context.warn("the run had no checkpoint yet: it starts from its first step")
     return Position()

@@ -12,9 +12,7 @@ from attrs import define, field
 from llamahome_core import (
     ChatCodec,
     Context,
-    DataError,
     Generator,
-    ModelError,
     Objective,
     StepData,
     Trainer,
@@ -100,7 +98,7 @@ class Sampler:
         prompts = self.context.recipe.sample.prompts
         if prompts:
             codec = self.context.get(ChatCodec)
-            self._prompts = [(prompt, prompt_ids(codec, prompt)) for prompt in prompts]
+            self._prompts = [(prompt, codec.encode_prompt(prompt)) for prompt in prompts]
 
     def run(self, module: Any, step: int) -> bool:
         """Answer each prompt and report; the same seed each time, so that answers compare.
@@ -129,12 +127,3 @@ class Sampler:
             seed=self.context.recipe.seed,
         )
         return self.context.get(ChatCodec).decode(answer)
-
-
-def prompt_ids(codec: ChatCodec, prompt: str) -> list[int]:
-    """*prompt* as a user's turn or, for a model without a chat template, as the start of a text."""
-    try:
-        return codec.encode([{"role": "user", "content": prompt}], reply=True).ids
-    except (DataError, ModelError):
-        ids = codec.encode_text(prompt)
-        return ids[:-1] if ids and ids[-1] in codec.end_ids else ids

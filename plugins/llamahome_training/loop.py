@@ -114,16 +114,16 @@ class Loop:
         self.position = evolve(self.position, skipped=skipped)
         if applied:
             return
-        rows = ", ".join(map(str, data.rows[:8]))
         self.context.warn(
-            f"step {self.position.step} was skipped: its gradient is not finite (documents {rows})",
+            f"step {self.position.step} was skipped: its gradient is not finite; look at "
+            f"{self.steps.origin(data.rows)}",
             step=self.position.step,
         )
         if skipped >= MAX_SKIPPED:
             raise TrainingError(
                 f"the gradient was not finite in {MAX_SKIPPED} steps in a row, up to step "
                 f"{self.position.step}",
-                hint="lower [optimizer] learning_rate, or look at the documents named in warnings",
+                hint="lower [optimizer] learning_rate, or look at the rows that the warnings name",
             )
 
     def _after(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from llamahome_core import Context, ModelFolder, PreparedData, Trained, files
+from llamahome_core import Context, ModelFolder, PreparedData, Trained
 from llamahome_training import checkpoints, forward, model
 from llamahome_training.evaluation import Evaluator, Sampler
 from llamahome_training.loop import Loop
@@ -57,8 +57,6 @@ def _train(context: Context) -> None:
         evaluator=Evaluator(context=context, objective=objective, data=data.evaluation()),
         sampler=Sampler(context=context),
     )
-    if context.directory is not None:
-        files.sweep(context.directory / "checkpoints")  # what a killed save left
     if context.resume:
         _resume(context, loop)
     context.phase("train")
@@ -72,6 +70,7 @@ def _resume(context: Context, loop: Loop) -> None:
     loop.evaluator.first = loop.position.first_evaluation
     loop.evaluator.best = loop.position.best_evaluation
     loop.evaluator.last = loop.position.last_evaluation
+    checkpoints.sweep(context)
     context.events.emit("rewind", step=loop.position.step)
 
 

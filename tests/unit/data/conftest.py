@@ -74,6 +74,10 @@ class TinyCodec:
             ids += [self.start, *self._ids("assistant\n")]
         return EncodedChat(ids=ids, assistant_spans=spans)
 
+    def encode_prompt(self, prompt: str, *, system: str | None = None) -> list[int]:
+        told = [{"role": "system", "content": system}] if system else []
+        return self.encode([*told, {"role": "user", "content": prompt}], reply=True).ids
+
     def encode_text(self, text: str) -> list[int]:
         return [self.begin, *self._ids(text), self.end]
 
@@ -142,6 +146,16 @@ class OneModel:
         return self.folder
 
 
+@define
+class OnePlugin:
+    """A catalogue whose components all come from one distribution."""
+
+    origin: str = "test 1.0"
+
+    def find(self, kind: Any, name: str) -> tuple[OnePlugin, None]:
+        return self, None
+
+
 def data_selection(path: Path, role: Any = "train", **settings: Any) -> Selection:
     (component,) = llamahome_data_sources()
     config = JsonlConfig(path=path, **settings)
@@ -169,7 +183,7 @@ def new_context(
     recipe = Recipe(
         name="test", model="tiny", data=selections, chosen={"objective": chosen}, **tables
     )
-    catalog: Any = None
+    catalog: Any = OnePlugin()
     context = Context(
         recipe=recipe, workspace=Workspace(workspace), catalog=catalog, events=Recorder()
     )

@@ -13,6 +13,8 @@ from safetensors.numpy import load_file
 from llamahome_core import IntegrityError
 from llamahome_data.arrays import LAYOUT, Documents, DocumentWriter
 
+NAMES = ["a.jsonl", "b.jsonl", "c.jsonl"]
+
 
 def write(path: Path, lengths: list[int]) -> Path:
     with DocumentWriter(path) as writer:
@@ -32,7 +34,7 @@ def path(tmp_path) -> Path:
 def test_safetensors_and_the_map_read_the_same(path, lengths):
     """The file is plain safetensors: any tool can look into it."""
     write(path, lengths)
-    documents, plain = Documents.open(path), load_file(path)
+    documents, plain = Documents.open(path, NAMES), load_file(path)
     assert plain.keys() == LAYOUT.keys()
     for name, (_, dtype) in LAYOUT.items():
         mapped = getattr(documents, name)
@@ -45,9 +47,23 @@ def test_safetensors_and_the_map_read_the_same(path, lengths):
     assert documents.sources.tolist() == [i % 3 for i in range(len(lengths))]
 
 
+def test_documents_tell_where_they_came_from(path):
+    """By source, each row once, in their order; of a great many the first."""
+    with DocumentWriter(path) as writer:
+        for source, row in [(0, 17), (1, 2), (0, 3), (0, 17), (2, 9)]:
+            writer.add(np.arange(2), np.ones(2, np.bool_), source, row)
+        for row in range(100):
+            writer.add(np.arange(2), np.ones(2, np.bool_), 2, row)
+    documents = Documents.open(path, NAMES)
+    assert documents.origin([0]) == "a.jsonl row 17"
+    assert documents.origin((0, 1, 2, 3)) == "a.jsonl rows 3, 17; b.jsonl row 2"
+    assert documents.origin(range(105)).endswith(" 57, 58; and 41 more")
+    assert documents.origin([]) == ""
+
+
 def test_mapped_data_cannot_be_changed(path):
     """Training must not write into a cache that others share."""
-    tokens: Any = Documents.open(write(path, [3])).tokens
+    tokens: Any = Documents.open(write(path, [3]), NAMES).tokens
     with pytest.raises(ValueError, match="read-only"):
         tokens[0] = 1
 
@@ -87,7 +103,7 @@ def test_memory_does_not_grow_with_the_data(path):
 
 def test_a_micro_batch_never_looks_across_documents(path):
     """Each target's predictor is the token before it in the same document."""
-    documents = Documents.open(write(path, [4, 1, 6, 3]))
+    documents = Documents.open(write(path, [4, 1, 6, 3]), NAMES)
     batch = documents.micro_batch(np.array([2, 0, 3]))
     assert batch.ids.tolist() == [*range(2000, 2006), *range(4), *range(3000, 3003)]
     assert batch.positions.tolist() == [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 0, 1, 2]
@@ -116,4 +132,4 @@ def test_a_file_of_another_form_is_an_integrity_error(path, damage):
     """Never a crash, never other numbers."""
     path.write_bytes(damage(write(path, [3, 4]).read_bytes()))
     with pytest.raises(IntegrityError, match="is damaged"):
-        Documents.open(path)
+        Documents.open(path, NAMES)

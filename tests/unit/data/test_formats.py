@@ -43,6 +43,8 @@ def test_a_row_of_no_form_lists_its_fields():
         detect(row(prompt="a"))
     with pytest.raises(DataError, match="its fields are none"):
         detect(row())
+    with pytest.raises(DataError, match=r"its fields are 'completion' \(null\), 'prompt'\n"):
+        detect(row(prompt="a", completion=None))
 
 
 def test_a_prompt_with_its_completion_is_a_conversation_of_two_turns():
@@ -95,7 +97,9 @@ def test_parts_of_text_are_joined():
         ([], "`messages` must be a list of turns, got an empty list"),
         (["text"], r"`messages\[0\]` must be an object with role and content, got 'text'"),
         ([turn("human")], r"`messages\[0\]\.role` must be system.* got 'human'"),
-        ([turn(None)], r"`messages\[0\]\.role` must be .* got None"),
+        ([turn(None)], r"`messages\[0\]\.role` must be .* got null"),
+        ([{}], r"`messages\[0\]` has no `role`; its fields are none"),
+        ([{"rol": "user", "content": "a"}], "has no `role`; its fields are 'rol', 'content'"),
         ([turn(["user"])], r"`messages\[0\]\.role` must be"),
         ([turn("assistant")], r"`messages\[0\]`: a turn of assistant cannot stand at the start"),
         ([turn("tool")], "a turn of tool cannot stand at the start"),
@@ -106,7 +110,10 @@ def test_parts_of_text_are_joined():
         ([turn("user", "")], r"`messages\[0\]\.content` is empty"),
         ([turn("user", " \n")], r"`messages\[0\]\.content` is empty"),
         ([turn("user", [])], r"`messages\[0\]\.content` is empty"),
-        ([turn("user", None)], r"`messages\[0\]\.content` must be text, got nothing"),
+        ([turn("user", None)], r"`messages\[0\]\.content` is null"),
+        ([{"role": "user"}], r"`messages\[0\]` has no `content`; its fields are 'role'"),
+        ([turn("user"), {"role": "assistant", "text": "a"}], r"`messages\[1\]` has no `content`"),
+        ([turn("user"), turn("assistant", None)], r"`messages\[1\]\.content` is null"),
         ([turn("user", 7)], "must be text, got 7"),
         ([turn("user", {})], "must be text, got an object"),
         ([turn("user", "\ud83d")], r"half a character \(\\ud83d\)"),
@@ -132,11 +139,25 @@ def test_tools_must_be_objects(tools):
         conversation(turn("user"), turn("assistant"), tools=tools)
 
 
-def test_the_roles_of_another_convention_get_a_hint():
-    """human and gpt are common."""
+@pytest.mark.parametrize(
+    ("role", "hint"),
+    [
+        ("human", "did you mean 'user'?"),
+        ("GPT", "did you mean 'assistant'?"),
+        ("usr", "did you mean 'user'?"),
+        ("User", "did you mean 'user'?"),
+        ("assisttant", "did you mean 'assistant'?"),
+        ("xyz", None),
+        ("", None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_a_wrong_role_gets_the_right_one_for_a_hint(role, hint):
+    """Those of other conventions, and misspelt ones; where none is near there is no guess."""
     with pytest.raises(DataError) as caught:
-        conversation(turn("human"))
-    assert "human is user" in str(caught.value.hint)
+        conversation(turn(role))
+    assert caught.value.hint == hint
 
 
 def test_a_weight_of_one_changes_nothing_and_is_allowed():
@@ -148,7 +169,10 @@ def test_a_weight_of_one_changes_nothing_and_is_allowed():
     ("value", "form", "words"),
     [
         ({"text": "a"}, "messages", "no `messages`, which the rows before it have"),
-        ({"prompt": "a"}, "prompt-completion", "no `completion`"),
+        ({"prompt": "a"}, "prompt-completion", "no `completion`, which the rows before it have"),
+        ({"prompt": "a", "completion": None}, "prompt-completion", "`completion` is null\n"),
+        ({"text": None}, "text", "`text` is null\n"),
+        ({"messages": None}, "messages", "`messages` must be a list of turns, got null"),
         ({"prompt": "", "completion": "b"}, "prompt-completion", "`prompt` is empty"),
         ({"prompt": "a", "completion": 3}, "prompt-completion", "`completion` must be text, got 3"),
         ({"text": ["a"]}, "text", r"`text\[0\]` must be a part of text"),

@@ -64,8 +64,9 @@ def test_rows_are_read_as_they_are_asked_for(file):
         (b"2.5", 1, "must be an object, this is a number"),
         (b"true", 1, "must be an object, this is true or false"),
         (b"null", 1, "must be an object, this is null"),
-        (b"[" * 100_000, 1, "cannot be read"),
-        (b'{"text": ' + b"1" * 5000 + b"}", 1, "cannot be read"),
+        (b"[" * 100_000, 1, "nested too deeply to be read"),
+        (b'{"text": ' + b'{"a":' * 100_000 + b"}" * 100_001, 1, "nested too deeply to be read"),
+        (b'{"text": ' + b"1" * 5000 + b"}", 1, "a number has too many digits"),
     ],
 )
 def test_a_bad_line_is_named_with_file_line_and_column(file, line, column, words):
@@ -75,6 +76,23 @@ def test_a_bad_line_is_named_with_file_line_and_column(file, line, column, words
         read(file)
     assert caught.value.message.startswith(f"{file}:3:{column}: ")
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('{"prompt": "a", "completion": "b", "prompt": "c"}', "prompt"),
+        ('{"text": "a", "\\u0074ext": "b"}', "text"),
+        ('{"messages": [{"role": "user", "content": "a", "role": "assistant"}]}', "role"),
+        ('{"text": "a", "meta": {"deep": [{"": 1, "": 1}]}}', ""),
+    ],
+)
+def test_a_key_that_an_object_has_twice_is_refused_with_row_and_key(file, line, key):
+    """Python's parser takes the last of them in silence: half of a row would be lost."""
+    file.write_text(f'{{"text": "fine"}}\n{line}\n')
+    with pytest.raises(DataError) as caught:
+        read(file)
+    assert caught.value.message == f"{file}:2: an object has the key {key!r} twice"
 
 
 @pytest.mark.parametrize(

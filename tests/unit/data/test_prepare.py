@@ -1,31 +1,17 @@
-"""The stage ``prepare``: what it leaves, what it refuses, and what its plan says."""
+"""The stage ``prepare``: what it leaves, what it holds out, and what its plan says."""
 
 from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llamahome_core import (
-    Batch,
-    DataError,
-    Evaluate,
-    ModelFolder,
-    Selection,
-    Train,
-    files,
-)
+from llamahome_core import DataError, Evaluate, ModelFolder, Selection, Train, files
 from llamahome_data import inputs
 from llamahome_data import prepare as stage
-from llamahome_data.prepared import EVALUATION, TRAINING, Prepared
-
-
-def cached(workspace: Path) -> list[str]:
-    """The finished folders in the cache."""
-    return sorted(p.parent.name for p in workspace.glob(".cache/training/*/MANIFEST.json"))
+from llamahome_data.prepared import EVALUATION, FIGURES, TRAINING, Prepared
 
 
 def evaluated(prepared: Prepared) -> list[int]:
@@ -81,9 +67,9 @@ def test_the_folder_is_whole_and_verified(run, data, workspace):
     _, prepared, _ = run(data)
     folder = workspace / ".cache" / "training" / prepared.digest
     manifest = files.verify_folder(folder)
-    assert set(manifest.files) == {TRAINING, EVALUATION}
+    assert set(manifest.files) == {TRAINING, EVALUATION, FIGURES}
     assert manifest.metadata["inputs"]["version"] == inputs.PREPARE_VERSION
-    assert manifest.metadata["summary"] == prepared.summary
+    assert json.loads((folder / FIGURES).read_bytes())["summary"] == prepared.summary
 
 
 def test_several_sources_are_read_one_after_another(run, data, tmp_path, tools):
@@ -149,94 +135,15 @@ def test_a_split_that_holds_out_nothing_is_told(run, tmp_path, tools):
     assert "holds out none" in warning["text"]
 
 
-# --- What it refuses -----------------------------------------------------------------------------
-
-
-def test_a_bad_row_stops_the_stage_with_its_line(run, tmp_path, tools, workspace):
-    """Nothing appears in the cache."""
-    rows = [*tools.chats(3), {"messages": [{"role": "user", "content": "hello"}]}]
-    data = tools.write_rows(tmp_path / "a.jsonl", rows)
-    with pytest.raises(DataError, match=r"a\.jsonl:4: `messages` has no assistant turn"):
-        run(data)
-    assert cached(workspace) == []
-
-
-def test_an_empty_source_is_refused_by_name(run, tmp_path, data):
-    """The second table is the empty one."""
-    empty = tmp_path / "empty.jsonl"
-    empty.write_text("\n")
-    with pytest.raises(DataError, match=r"\[\[data\]\] 2 \(jsonl\) has no rows"):
-        run(data, empty)
-
-
-def test_data_that_changes_while_it_is_read_is_refused(run, data, tools):
-    """The key would name other content than the folder has."""
-
-    def append(_: int) -> None:
-        with data.open("a") as file:
-            file.write("\n")
-
-    with pytest.raises(DataError, match=r"\[\[data\]\] 1 \(jsonl\) changed while it was read"):
-        run(data, objective=tools.TinyObjective(before=append))
-
-
-def test_rows_that_are_left_out_are_counted_and_told(run, tmp_path, tools):
-    """Once when they are made, and again when they are reused."""
-    rows = tools.chats(10)
-    rows[3]["messages"][1]["content"] = "very long " * 500
-    data = tools.write_rows(tmp_path / "a.jsonl", rows)
-    for _ in range(2):
-        context, prepared, _ = run(data)
-        (warning,) = context.events.of("warning")
-        assert warning["text"] == (
-            "1 of 10 rows are longer than batch.max_length = 1024 and were left out"
-        )
-        assert prepared.summary["dropped"] == {"overlong": 1}
-        assert prepared.summary["documents"] == 9
-
-
-@pytest.mark.parametrize(
-    ("overlong", "words"), [("truncate", "lost their end"), ("split", "were split")]
-)
-def test_rows_that_are_cut_are_counted_and_told(run, tmp_path, tools, overlong, words):
-    """Cutting changes what is learned: it is not silent either."""
-    rows = tools.chats(4)
-    rows[3]["messages"][1]["content"] = "very long " * 500
-    data = tools.write_rows(tmp_path / "a.jsonl", rows)
-    context, prepared, _ = run(data, batch=Batch(overlong=overlong))
+def test_evaluation_that_is_asked_for_without_rows_for_it_is_told(run, data, tools):
+    """Otherwise a curve of held-out loss would be waited for in vain."""
+    context, _, _ = run(data, evaluate=Evaluate(every=5))
     (warning,) = context.events.of("warning")
-    assert words in warning["text"]
-    assert prepared.summary["longest"] <= 1024
-
-
-def test_data_that_mostly_teaches_nothing_is_refused(run, tmp_path, tools):
-    """Three of five: something is wrong with the data or the settings, and not with the rows."""
-    (long,) = tools.chats(1)
-    long["messages"][0]["content"] = "why " * 300
-    tables = {"batch": Batch(max_length=64, overlong="truncate")}
-    bad = tools.write_rows(tmp_path / "bad.jsonl", [*tools.chats(2), long, long, long])
-    with pytest.raises(DataError, match=r"3 of 5 rows have nothing to learn.*bad\.jsonl:3"):
-        run(bad, **tables)
-    half = tools.write_rows(tmp_path / "half.jsonl", [*tools.chats(2), long, long])
-    context, prepared, _ = run(half, **tables)
-    assert prepared.summary["dropped"] == {"nothing_to_learn": 2}
-    assert "2 of 4 rows have nothing to learn" in context.events.of("warning")[0]["text"]
-
-
-def test_data_of_which_nothing_is_left_is_refused(run, tmp_path, tools):
-    """Training on nothing must not look like success."""
-    data = tools.write_rows(tmp_path / "a.jsonl", tools.chats(3))
-    with pytest.raises(DataError, match=r"no documents are left.*\{'overlong': 3\}"):
-        run(data, batch=Batch(max_length=4))
-    with pytest.raises(DataError, match="no documents are left"):
-        run(tools.data_selection(data, role="evaluate"))
-
-
-def test_a_document_larger_than_a_step_fails_before_training(run, data):
-    """The stage makes the steps once, so that the error comes now; the fix needs no new tokens."""
-    with pytest.raises(DataError, match=r"batch\.tokens"):
-        run(data, batch=Batch(tokens=16))
-    assert run(data, batch=Batch(tokens=80))[2].encoded == 0
+    assert "evaluate.every = 5, and no rows are held out" in warning["text"]
+    context, _, _ = run(
+        data, tools.data_selection(data, role="evaluate"), evaluate=Evaluate(every=5)
+    )
+    assert context.events.of("warning") == []
 
 
 # --- The plan ------------------------------------------------------------------------------------
@@ -255,6 +162,8 @@ def test_the_plan_has_the_figures_of_the_run(workspace, data, codec, tools):
     for name in ("rows", "documents", "tokens", "trained_tokens", "dropped", "steps_per_epoch"):
         assert found[name] == event[name]
     assert found["steps"] == math.ceil(2.5 * found["steps_per_epoch"])
+    assert found["rows_split"] == found["rows_truncated"] == 0
+    assert "split" not in found, "it would be read as evaluate.split"
 
 
 def test_without_the_model_the_plan_counts_rows_and_says_what_is_missing(

@@ -22,7 +22,7 @@ from llamahome_core import (
 )
 from llamahome_data import inputs
 from llamahome_data import prepare as stage
-from llamahome_data.prepared import EVALUATION, TRAINING
+from llamahome_data.prepared import EVALUATION, FIGURES, TRAINING
 
 
 def cached(workspace: Path) -> list[str]:
@@ -108,7 +108,7 @@ def test_objective_tokenizer_role_limit_and_version_are_part_of_the_key(
     digests.append(run(data, held_out)[1].digest)
     digests.append(run(data, data)[1].digest)
     with monkeypatch.context() as patch:
-        patch.setattr(inputs, "PREPARE_VERSION", 2)
+        patch.setattr(inputs, "PREPARE_VERSION", inputs.PREPARE_VERSION + 1)
         digests.append(run(data)[1].digest)
     with monkeypatch.context() as patch:
         patch.setattr(codec, "digest", "other tokenizer or template")
@@ -120,7 +120,7 @@ def test_objective_tokenizer_role_limit_and_version_are_part_of_the_key(
 # --- Damage and interruption ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [TRAINING, EVALUATION, "MANIFEST.json"])
+@pytest.mark.parametrize("name", [TRAINING, EVALUATION, FIGURES, "MANIFEST.json"])
 def test_a_flipped_byte_is_found_and_the_data_is_made_again(run, data, workspace, name):
     """Wherever it is: with a warning, and with the right data in the end."""
     _, first, _ = run(data, evaluate=Evaluate(split=0.2))
@@ -168,12 +168,19 @@ def test_waiting_for_another_process_can_be_stopped(run, data, workspace, codec,
     """Who waits for a lock still hears Ctrl-C."""
     _, prepared, _ = run(data)
     context = tools.new_context(workspace, codec, data)
-    context.stop.request()
+    emit = context.events.emit
+
+    def then_stop(kind: str, **fields: Any) -> None:
+        emit(kind, **fields)
+        context.stop.request()
+
+    context.events = type("Stopping", (), {"emit": staticmethod(then_stop)})()
     lock = workspace / ".cache" / "training" / f"{prepared.digest}.lock"
-    alone = stage._alone(lock.with_suffix(""), context)
-    with files.lock(lock), pytest.raises(Interrupted), alone:
-        pytest.fail("the lock is held")
-    assert "wait for another process" in context.events.of("phase")[0]["phase"]
+    with files.lock(lock), pytest.raises(Interrupted):
+        stage.prepare(context)
+    assert context.find(PreparedData) is None
+    (event,) = emit.__self__.of("phase")
+    assert "wait for another process" in event["phase"]
 
 
 def test_where_locks_do_nothing_the_slower_process_takes_what_it_finds(
@@ -185,7 +192,7 @@ def test_where_locks_do_nothing_the_slower_process_takes_what_it_finds(
         if encoded == 0:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(fcntl, "flock", lambda *_: None)
-                patch.setattr(stage, "_sweep", lambda _: None)  # this one lost the race to sweep
+                patch.setattr(files, "sweep", lambda *_: [])  # this one lost the race to sweep
                 stage.prepare(tools.new_context(workspace, codec, data))
 
     overtaken = tools.TinyObjective(before=be_overtaken)
@@ -193,6 +200,22 @@ def test_where_locks_do_nothing_the_slower_process_takes_what_it_finds(
     stage.prepare(context)
     assert len(context.get(PreparedData).training(seed=0).step(0).rows) > 0
     assert len(cached(workspace)) == 1
+
+
+def test_what_cannot_be_swept_does_not_stop_the_work(run, data, workspace, monkeypatch):
+    """On a shared machine it may be another user's, and it is in nobody's way."""
+    _, first, _ = run(data)
+    folder = workspace / ".cache" / "training"
+    files.discard(folder / first.digest)
+    (folder / ".trash-1").mkdir()
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("llamahome_core.files.folders._remove", refuse)
+        assert run(data)[1].digest == first.digest
+    assert (folder / ".trash-1").exists()
 
 
 def test_a_disk_that_fails_is_told_and_leaves_nothing(run, data, workspace, monkeypatch):
@@ -221,7 +244,7 @@ def test_what_a_killed_process_left_is_swept_before_the_work_begins(run, data, w
 
 def test_who_waits_goes_on_when_the_other_is_done(run, data, workspace, monkeypatch):
     """The lock is looked at again and again, and announced once."""
-    monkeypatch.setattr(stage, "POLL", 0.01)
+    monkeypatch.setattr(files.locks, "POLL", 0.01)
     _, first, _ = run(data)
     lock = workspace / ".cache" / "training" / f"{first.digest}.lock"
     held = files.lock(lock)

@@ -33,7 +33,7 @@ def documents_of(lengths: list[int]) -> Documents:
             for number, length in enumerate(lengths):
                 trained = np.arange(length) > 0
                 writer.add(1000 * number + np.arange(length), trained, 0, number + 1)
-        return Documents.open(path)
+        return Documents.open(path, ["a.jsonl ([[data]] 1)"])
 
 
 def key(step: StepData) -> tuple[object, ...]:
@@ -202,7 +202,9 @@ def test_a_document_larger_than_a_step_is_refused_with_its_row_and_the_fix():
     """It cannot be trained without going over the bound that the user set."""
     documents = documents_of([10, 65, 20])
     for kind in (lambda b: TrainingSteps(documents, b, 0), lambda b: EvaluationSteps(documents, b)):
-        with pytest.raises(DataError, match=r"\[\[data\]\] 1, row 2 has 65 tokens") as caught:
+        with pytest.raises(
+            DataError, match=r"a.jsonl \(\[\[data\]\] 1\) row 2 has 65 tokens"
+        ) as caught:
             kind(Batch(tokens=64))
         assert "batch.tokens to 65 or more, or batch.max_length to 64 or" in str(caught.value.hint)
         kind(Batch(tokens=65))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from llamahome_core import ConfigError, MicroBatch, ModelFolder, NoSettings, Train, TrainingError
+from llamahome_core import ConfigError, ModelFolder, NoSettings, Train, TrainingError
 from llamahome_training import forward, model
 from llamahome_training.adapters import Full, Lora
 from llamahome_training.config import LoraConfig
-from llamahome_training.objectives import Sft
+
+HELPERS = runpy.run_path(str(Path(__file__).parents[2] / "gradients.py"))
+gradients, micro_batch = HELPERS["gradients"], HELPERS["micro_batch"]
 
 
 def documents(*lengths: int, seed: int = 0) -> list[np.ndarray[Any, Any]]:
@@ -21,38 +24,10 @@ def documents(*lengths: int, seed: int = 0) -> list[np.ndarray[Any, Any]]:
     return [generator.integers(3, 400, length) for length in lengths]
 
 
-def micro_batch(docs: list[np.ndarray[Any, Any]], *, trained_from: int = 1) -> MicroBatch:
-    """The documents laid end to end, trained from the given token of each on."""
-    starts = np.cumsum([0, *(len(doc) for doc in docs)])
-    targets = [
-        start + np.arange(trained_from, len(doc))
-        for start, doc in zip(starts[:-1], docs, strict=True)
-    ]
-    ids, at = np.concatenate(docs), np.concatenate(targets).astype(np.int64)
-    return MicroBatch(
-        ids=ids,
-        positions=np.concatenate([np.arange(len(doc)) for doc in docs]),
-        boundaries=starts,
-        predictors=at - 1,
-        targets=ids[at],
-    )
-
-
 @pytest.fixture
 def module(tiny_model: Path) -> Any:
     folder = ModelFolder(path=tiny_model, digest="sha256:0", name="tiny")
     return Full(NoSettings()).apply(model.load(folder, Train()))
-
-
-def gradients(module: Any, batches: list[MicroBatch]) -> dict[str, torch.Tensor]:
-    """Gradients of the loss of the whole step, split into *batches*."""
-    module.zero_grad(set_to_none=True)
-    total = sum(batch.num_targets for batch in batches)
-    for micro in batches:
-        batch = forward.Batch.of(micro)
-        logits = forward.logits_at_labels(module, batch)
-        (Sft(NoSettings()).loss(logits, batch.targets) / total).backward()
-    return {n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None}
 
 
 def assert_close(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
@@ -123,6 +98,19 @@ def test_logits_are_computed_only_at_labels(module):
     batch = forward.Batch.of(micro_batch(documents(50), trained_from=47))
 
     assert forward.logits_at_labels(module, batch).shape == (3, 400)
+
+
+def test_bf16_changes_the_products_and_not_the_weights(module):
+    """The logits differ by the rounding of its eight bits; parameters and gradients stay fp32."""
+    batch = forward.Batch.of(micro_batch(documents(20, 30)))
+    exact = forward.logits_at_labels(module, batch)
+    rounded = forward.logits_at_labels(module, batch, precision="bf16")
+
+    assert rounded.dtype == torch.bfloat16
+    assert not torch.equal(rounded.float(), exact)
+    torch.testing.assert_close(rounded.float(), exact, rtol=0.05, atol=0.02)
+    rounded.float().sum().backward()
+    assert {p.grad.dtype for p in module.parameters() if p.grad is not None} == {torch.float32}
 
 
 def test_a_batch_without_labels_weighs_nothing(module):
