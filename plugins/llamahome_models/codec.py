@@ -12,16 +12,15 @@ prompt: a model that is given the prompt alone could never produce it.
 
 An answer, found by character offsets, ends with its end-of-turn token and includes nothing after
 it, such as a newline.
+
+Special tokens come from the template alone: their names in messages, tools and plain text are text.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -35,24 +34,10 @@ from llamahome_core import (
     ModelError,
     ModelFolder,
     UnknownNameError,
-    files,
 )
 from llamahome_models.prompts import PromptCache
 from llamahome_models.template import ChatTemplate, plain_messages
-
-VERSION = 1
-"""Raised when the same folder and conversation would give other tokens or spans."""
-
-# What decides how text becomes tokens; weights and model settings do not.
-_TOKENIZER_FILES = (
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-)
+from llamahome_models.tokenizer import TextTokenizer, digest, generation_ends
 
 
 def make_codec(context: Context) -> Codec:
@@ -64,33 +49,28 @@ def make_codec(context: Context) -> Codec:
     folder = context.find(ModelFolder)
     if folder is None:
         raise ModelError("no model was fetched yet, so there is no tokenizer")
-    try:
+    cache: Cache | None = None
+    with contextlib.suppress(UnknownNameError):  # without caches it works as well, only slower
         cache = context.get(Cache)
-    except UnknownNameError:  # a kernel without caches works as well, only slower
-        return Codec(folder)
-    return Codec(folder, cache)
+    return Codec(folder, cache, context.warn)
 
 
 class Codec:
-    """A :class:`~llamahome_core.ChatCodec` over the tokenizer of a model folder.
+    """A :class:`~llamahome_core.ChatCodec` over the tokenizer of a model folder."""
 
-    ``tokenizer.json`` is read as it is. transformers' ``AutoTokenizer`` (5.x) rebuilds the
-    tokenizer of some classes, ``GPT2Tokenizer`` for one, and loses parts of it on the way.
-    """
-
-    def __init__(self, folder: ModelFolder, cache: Cache | None = None) -> None:
+    def __init__(
+        self,
+        folder: ModelFolder,
+        cache: Cache | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
         self._name = folder.name
         self._prompts = None if cache is None else PromptCache(cache)
-        self._tokenizer = _load(folder)
-        self._backend = self._tokenizer.backend_tokenizer
-        self._backend.no_truncation()
-        self._backend.no_padding()
-        self._prefix = self._text_prefix()
-        # A byte-level post-processor cuts white space from offsets; the spans need it all.
-        self._backend.post_processor = _no_trimming()
-        self._divisible = self._is_divisible()
-        self._digest = _digest(folder.path)
-        self._added = frozenset(self._tokenizer.added_tokens_decoder)
+        self._warn = warn
+        self._text = TextTokenizer(folder)
+        self._settings, self._literals = self._text.settings, self._text.literals
+        self._digest = digest(folder.path)
+        self._added = frozenset(self._settings.added_tokens_decoder)
         self._templates: dict[bool, ChatTemplate] = {}
         self._end_ids = self._find_end_ids(folder.path)
 
@@ -102,17 +82,12 @@ class Codec:
     @property
     def vocab_size(self) -> int:
         """One more than the largest id."""
-        return int(max(self._tokenizer.get_vocab().values())) + 1
+        return int(max(self._settings.get_vocab().values())) + 1
 
     @property
     def end_ids(self) -> frozenset[int]:
         """Ids that end an answer: of the tokenizer, the generation config and the template."""
         return self._end_ids
-
-    @property
-    def has_template(self) -> bool:
-        """Whether the model has a chat template; without one it only continues text."""
-        return self._tokenizer.chat_template is not None
 
     def encode(
         self,
@@ -143,34 +118,65 @@ class Codec:
         return EncodedChat(ids=ids, assistant_spans=[])
 
     def _prompt(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[int]:
-        template = self._template(tools=bool(tools))
-        text, ranges = template.render(plain_messages(messages), tools, reply=True)
-        return self._tokenise(text, [start for start, _ in ranges])[0]
+        _, ids, _, _ = self._render(messages, tools, reply=True)
+        return ids
 
     def _encode(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]
     ) -> EncodedChat:
-        template = self._template(tools=bool(tools))
-        text, ranges = template.render(plain_messages(messages), tools, reply=False)
-        ids, offsets = self._tokenise(text, [start for start, _ in ranges])
+        text, ids, offsets, ranges = self._render(messages, tools, reply=False)
         spans = [self._span(text, ids, offsets, at) for at in ranges]
         return EncodedChat(ids=ids, assistant_spans=spans)
+
+    def _render(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], *, reply: bool
+    ) -> tuple[str, list[int], list[tuple[int, int]], list[tuple[int, int]]]:
+        """A conversation's text and tokens, their characters, and those of the answers."""
+        template, turns = self._template(tools=bool(tools)), plain_messages(messages)
+        literal = bool(self._literals.found(turns) or self._literals.found(tools))
+        if literal:
+            turns, tools = self._literals.hide(turns), self._literals.hide(tools)
+        text, ranges = template.render(turns, tools, reply=reply)
+        if literal:
+            text = self._literals.reveal(text)
+        cuts = [start for start, _ in ranges]
+        return text, *self._text.encode(text, cuts, literal=literal), ranges
+
+    def encode_prompt(self, prompt: str, *, system: str | None = None) -> list[int]:
+        """What the model is given to answer *prompt*; without a chat template, text to go on with.
+
+        Raises:
+            DataError: The template refuses such a conversation.
+            ModelError: There is a *system* text and no template to put it into.
+        """
+        if self._settings.chat_template is None and not system:
+            return self._document(prompt)
+        messages: list[Message] = [{"role": "system", "content": system}] if system else []
+        return self.encode([*messages, {"role": "user", "content": prompt}], reply=True).ids
 
     def encode_text(self, text: str) -> list[int]:
         """Plain text as one document.
 
-        The begin token comes first if the tokenizer adds one, and only once if *text* begins with
-        it already. The end token always comes last, if the tokenizer has one.
+        The begin token comes first if the tokenizer adds one. The end token always comes last, if
+        the tokenizer has one.
         """
-        ids, _ = self._tokenise(text)
-        if self._prefix and ids[: len(self._prefix)] != self._prefix:
-            ids = self._prefix + ids
-        end = self._tokenizer.eos_token_id
-        return ids if end is None or ids[-1:] == [end] else [*ids, end]
+        end = self._settings.eos_token_id
+        return self._document(text) + ([] if end is None else [end])
+
+    def _document(self, text: str) -> list[int]:
+        """The begin of a document."""
+        name = self._literals.found(text)
+        if name and self._warn:
+            self._warn(
+                f"there is text with {name} in it, which is read as text and not as the special "
+                "token; conversations are written as messages"
+            )
+            self._warn = None  # once is enough
+        return self._text.prefix + self._text.encode(text, literal=name is not None)[0]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of *ids*, without special tokens."""
-        return str(self._backend.decode(list(ids), skip_special_tokens=True))
+        return str(self._text.backend.decode(list(ids), skip_special_tokens=True))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Text of each token, special tokens included; joined they are the text.
@@ -180,36 +186,18 @@ class Codec:
         from tokenizers.decoders import DecodeStream
 
         stream = DecodeStream(skip_special_tokens=False)
-        return [stream.step(self._backend, token) or "" for token in ids]
-
-    def _tokenise(
-        self, text: str, cuts: Sequence[int] = ()
-    ) -> tuple[list[int], list[tuple[int, int]]]:
-        """Ids, and the characters of *text* that each stands for; no token spans a cut."""
-        ids: list[int] = []
-        offsets: list[tuple[int, int]] = []
-        edges = [0, *(cuts if self._divisible else ()), len(text)]
-        for start, end in pairwise(edges):
-            encoding = self._backend.encode(text[start:end], add_special_tokens=False)
-            ids += encoding.ids
-            offsets += [(start + a, start + b) for a, b in encoding.offsets]
-        return ids, offsets
-
-    def _is_divisible(self) -> bool:
-        """Whether the tokens of two texts, one after the other, are tokens of the whole."""
-        ids = [i for t in "ab" for i in self._backend.encode(t, add_special_tokens=False).ids]
-        return bool(self._backend.decode(ids) == "ab")
+        return [stream.step(self._text.backend, token) or "" for token in ids]
 
     def _template(self, *, tools: bool) -> ChatTemplate:
         if tools not in self._templates:
-            if not self.has_template:
+            if self._settings.chat_template is None:
                 raise ModelError(
                     f"{self._name} has no chat template: it can continue text, not converse",
                     hint="use an instruct model, or rows with `text`, or put a "
                     "chat_template.jinja into the model's folder",
                 )
-            source = self._tokenizer.get_chat_template(tools=[] if tools else None)
-            variables = {k: str(v) for k, v in self._tokenizer.special_tokens_map.items()}
+            source = self._settings.get_chat_template(tools=[] if tools else None)
+            variables = {k: str(v) for k, v in self._settings.special_tokens_map.items()}
             self._templates[tools] = ChatTemplate(source, variables, self._name)
         return self._templates[tools]
 
@@ -232,19 +220,10 @@ class Codec:
             hint="write {{ eos_token }} after the assistant's content in chat_template.jinja",
         )
 
-    def _text_prefix(self) -> list[int]:
-        """What the tokenizer puts before a text, such as its begin token."""
-        bare = self._backend.encode("a", add_special_tokens=False).ids
-        full = self._backend.encode("a", add_special_tokens=True).ids
-        for at in range(len(full) - len(bare) + 1):
-            if full[at : at + len(bare)] == bare:
-                return list(full[:at])
-        return []
-
     def _find_end_ids(self, folder: Path) -> frozenset[int]:
-        ends = set(_generation_ends(folder))
-        if self._tokenizer.eos_token_id is not None:
-            ends.add(self._tokenizer.eos_token_id)
+        ends = set(generation_ends(folder))
+        if self._settings.eos_token_id is not None:
+            ends.add(self._settings.eos_token_id)
         # Models exist whose template ends a turn with a token that no file calls an end.
         with contextlib.suppress(DataError, ModelError):
             turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
@@ -255,41 +234,3 @@ class Codec:
 
 def _blank(text: str, offset: tuple[int, int]) -> bool:
     return not text[offset[0] : offset[1]].strip()
-
-
-def _no_trimming() -> Any:
-    from tokenizers.processors import ByteLevel
-
-    return ByteLevel(trim_offsets=False)
-
-
-def _load(folder: ModelFolder) -> Any:
-    from transformers import PreTrainedTokenizerFast
-
-    if not (folder.path / "tokenizer.json").is_file():
-        raise ModelError(
-            f"{folder.name} has no tokenizer.json in {folder.path}",
-            hint="write one with transformers: "
-            f"AutoTokenizer.from_pretrained({str(folder.path)!r}).save_pretrained(…)",
-        )
-    try:
-        return PreTrainedTokenizerFast.from_pretrained(str(folder.path), local_files_only=True)
-    except Exception as error:
-        # tokenizers raises bare Exception for a file that it cannot parse
-        raise ModelError(f"the tokenizer of {folder.name} cannot be read: {error}") from error
-
-
-def _digest(folder: Path) -> str:
-    hashes = {n: files.hash_file(folder / n) for n in _TOKENIZER_FILES if (folder / n).is_file()}
-    text = json.dumps({"codec": VERSION, "files": hashes}, sort_keys=True)
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-def _generation_ends(folder: Path) -> list[int]:
-    try:
-        ends = json.loads((folder / "generation_config.json").read_bytes()).get("eos_token_id")
-    except FileNotFoundError:
-        return []
-    except (ValueError, AttributeError) as error:
-        raise ModelError(f"{folder / 'generation_config.json'} cannot be read: {error}") from error
-    return [ends] if isinstance(ends, int) else list(ends or ())

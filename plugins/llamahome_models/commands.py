@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import time
 from typing import Any
@@ -14,17 +15,29 @@ from llamahome_core import (
     ChatCodec,
     Context,
     Generator,
-    Message,
-    ModelError,
     ModelFolder,
     Models,
     Progress,
     clean,
 )
 
+_GIVE = 'give --prompt "…", or text on standard input'
+
+
+def _finite(_: click.Context, __: click.Parameter, value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter("it is no finite number")
+    return value
+
+
+def _named(_: click.Context, __: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("the name of the model is empty")
+    return value
+
 
 @click.command()
-@click.argument("model")
+@click.argument("model", callback=_named)
 @click.option("--prompt", help="What to answer; standard input if not given.")
 @click.option("--system", help="Instructions that come before the prompt.")
 @click.option("--max-tokens", type=click.IntRange(min=1), default=256, show_default=True)
@@ -33,9 +46,10 @@ from llamahome_core import (
     type=click.FloatRange(min=0),
     default=0.0,
     show_default=True,
+    callback=_finite,
     help="0 takes the likeliest token each time.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the sampling.")
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, help="Seed of the sampling.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 @click.pass_context
 def generate(
@@ -46,12 +60,13 @@ def generate(
     The answer goes to standard output as it comes. A model without a chat template continues the
     text instead.
     """
-    prompt = _prompt(prompt)
+    prompt, system = _prompt(prompt), _text(options.pop("system"), "--system")
     context = _kernel(command).context(model=model)
     folder = context.get(Models).fetch(model, _progress())
     context.put(ModelFolder, folder)
-    ids = _encode(context.get(ChatCodec), prompt, options.pop("system"))
+    ids = context.get(ChatCodec).encode_prompt(prompt, system=system)
     module = _load(folder, context)
+    longest = _room(module, ids, options["max_tokens"])
     show = None if as_json else _Stream(context.get(ChatCodec)).add
     started = time.monotonic()
     new = context.get(Generator).generate(module, ids, on_token=show, **options)
@@ -67,7 +82,7 @@ def generate(
         "answer": context.get(ChatCodec).decode(new),
         "prompt_tokens": len(ids),
         "tokens": len(new),
-        "finished": "length" if len(new) == options["max_tokens"] else "end",
+        "finished": "length" if len(new) == longest else "end",
         "seconds": round(seconds, 3),
     }
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
@@ -79,25 +94,40 @@ def _kernel(command: click.Context) -> Any:
 
 
 def _prompt(given: str | None) -> str:
-    if given is None and sys.stdin.isatty():
-        raise click.UsageError('give --prompt "…", or text on standard input')
-    prompt = sys.stdin.read() if given is None else given
-    if not prompt.strip():
-        raise click.UsageError("the prompt is empty")
+    # there is no standard input after `<&-`, in some ways to start the command
+    if given is None and (sys.stdin is None or sys.stdin.isatty()):
+        raise click.UsageError(_GIVE)
+    prompt = _read() if given is None else _text(given, "--prompt")
+    if not prompt or not prompt.strip():
+        raise click.UsageError(f"the prompt is empty: {_GIVE}")
     return prompt
 
 
-def _encode(codec: ChatCodec, prompt: str, system: str | None) -> list[int]:
-    """The prompt as a conversation or, for a model without a chat template, as text to go on."""
-    messages: list[Message] = [{"role": "system", "content": system}] if system else []
-    messages.append({"role": "user", "content": prompt})
+def _read() -> str:
+    """Standard input as text, whatever the locale says of it."""
     try:
-        return codec.encode(messages, reply=True).ids
-    except ModelError:
-        if system:
-            raise
-    ids = codec.encode_text(prompt)
-    return ids[:-1] if ids[-1] in codec.end_ids else ids
+        return sys.stdin.buffer.read().decode().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(
+            f"standard input is not UTF-8: byte {error.object[error.start]:#04x} at {error.start}"
+        ) from error
+    except OSError as error:
+        raise click.UsageError(f"standard input cannot be read: {error.strerror}") from error
+
+
+def _text(given: str | None, option: str) -> str | None:
+    """What was *given*; Python keeps what is no UTF-8 in it as halves of characters."""
+    try:
+        (given or "").encode()
+    except UnicodeEncodeError as error:
+        raise click.UsageError(f"{option} is not UTF-8") from error
+    return given
+
+
+def _room(module: Any, ids: list[int], max_tokens: int) -> int:
+    from llamahome_models.generator import room
+
+    return min(max_tokens, room(module, ids))
 
 
 def _load(folder: ModelFolder, context: Context) -> Any:

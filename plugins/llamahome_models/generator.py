@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -38,16 +39,15 @@ class LiveGenerator:
         Args:
             module: A causal language model of transformers, bare or adapted.
             prompt: Token ids, at least one.
-            max_tokens: Most new tokens.
+            max_tokens: Most new tokens; fewer come where the model's context is full.
             temperature: 0 takes the likeliest token.
             seed: Seed of the sampling, which has a random generator of its own.
             on_token: Called with each new id as it comes.
 
         Raises:
-            DataError: The prompt is empty.
+            DataError: The prompt is empty, or the model's context has no room after it.
         """
-        if not prompt:
-            raise DataError("the prompt is empty: a model needs a token to go on from")
+        max_tokens = min(max_tokens, room(module, prompt))
         training = _modes(module)
         module.eval()
         try:
@@ -67,6 +67,37 @@ class LiveGenerator:
 def make_generator(context: Context) -> LiveGenerator:
     """The generator of the run's model."""
     return LiveGenerator(context.get(ChatCodec).end_ids)
+
+
+def room(module: Any, prompt: Sequence[int]) -> int:
+    """How many tokens can come after *prompt* before the context of *module* is full.
+
+    Raises:
+        DataError: *prompt* is empty, or there is no room.
+    """
+    if not prompt:
+        raise DataError("the prompt is empty: a model needs a token to go on from")
+    length = _context_length(module)
+    if length is None:
+        return sys.maxsize
+    if len(prompt) >= length:
+        raise DataError(
+            f"the prompt has {len(prompt):,} tokens; the model holds {length:,} with its answer",
+            hint="shorten the prompt, or take a model with a longer context",
+        )
+    return length - len(prompt)
+
+
+def _context_length(module: Any) -> int | None:
+    """Tokens that the model was made for; None where its config names no limit.
+
+    State spaces and ALiBi have none. Beyond it, learnt positions fail, and rotated ones were never
+    trained.
+    """
+    config: Any = getattr(module, "config", None)
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    length = getattr(text, "max_position_embeddings", None)
+    return length if isinstance(length, int) and length > 0 else None
 
 
 def _modes(module: Any) -> list[tuple[Any, bool]]:
@@ -93,5 +124,7 @@ def _choose(logits_V: torch.Tensor, temperature: float, random: torch.Generator)
     if temperature == 0:
         return int(logits_V.argmax())
     # on the processor in 64 bits, so that a seed gives one answer on every device
-    probabilities_V = torch.softmax(logits_V.double().cpu() / temperature, dim=-1)
+    # and the largest taken off first, so that no temperature is too small to divide by
+    logits_V = logits_V.double().cpu()
+    probabilities_V = torch.softmax((logits_V - logits_V.max()) / temperature, dim=-1)
     return int(torch.multinomial(probabilities_V, 1, generator=random))

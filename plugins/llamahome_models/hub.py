@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from llamahome_core import Context, ModelError, ModelReference, OfflineError, Progress
+from llamahome_core import (
+    Context,
+    ModelError,
+    ModelNotFoundError,
+    ModelReference,
+    OfflineError,
+    Progress,
+)
 from llamahome_models import layout
 from llamahome_models.config import HubConfig
 from llamahome_models.references import refuse_checksum
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+_PATIENCE = 10.0
+"""Seconds for the hub to say which commit a branch is at."""
 
 
 def is_offline(context: Context) -> bool:
@@ -34,6 +47,30 @@ class HubSource:
         """Not known without asking the hub."""
         del reference
         return None
+
+    def pin(self, reference: ModelReference) -> ModelReference:
+        """*reference* at the commit that its revision, or the main branch, is at now.
+
+        Raises:
+            OfflineError: The network is off or the hub cannot be reached.
+            ModelError: There is no such model or revision, it needs a token, or *reference* has
+                a checksum.
+        """
+        from huggingface_hub import HfApi
+
+        refuse_checksum(reference)
+        if COMMIT.fullmatch(reference.revision or ""):
+            return reference
+        if is_offline(self.context):
+            raise _switched_off(reference)
+        with _explained(reference, offline=False):
+            info = HfApi(endpoint=self.config.endpoint).model_info(
+                reference.location,
+                revision=reference.revision or "main",
+                timeout=_PATIENCE,
+                expand=["sha"],
+            )
+        return evolve(reference, revision=info.sha)
 
     def fetch(self, reference: ModelReference, folder: Path, progress: Progress) -> Path:
         """Download what is not in the hub's cache, and place it below *folder*.
@@ -117,12 +154,12 @@ def _refused(error: Exception, reference: ModelReference) -> ModelError | None:
             hint=f"ask for access at https://huggingface.co/{name}, then {token}",
         )
     if isinstance(error, errors.RepositoryNotFoundError):
-        return ModelError(
+        return ModelNotFoundError(
             f"the hub has no model {name!r}, or it is private",
             hint=f"check the name; if it is private, {token}",
         )
     if isinstance(error, errors.RevisionNotFoundError):
-        return ModelError(
+        return ModelNotFoundError(
             f"hub:{name} has no revision {reference.revision!r}",
             hint="name a branch, a tag or a commit, or none",
         )
@@ -139,12 +176,16 @@ def _unreachable(
     if not isinstance(error, OSError) and not foreign.startswith("httpx"):
         return None
     if offline:
-        return OfflineError(
-            f"hub:{reference.location} is not on this machine, and the network is switched off",
-            hint="run it once with the network on, or give the path of a folder",
-        )
+        return _switched_off(reference)
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return OfflineError(
         f"hub:{reference.location} cannot be fetched: {reason}",
         hint="check the network, or give the path of a folder",
+    )
+
+
+def _switched_off(reference: ModelReference) -> OfflineError:
+    return OfflineError(
+        f"hub:{reference.location} is not on this machine, and the network is switched off",
+        hint="run it once with the network on, or give the path of a folder",
     )

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import re
-import shutil
 import sys
-import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from llamahome_core import (
     Context,
-    HeldError,
     IntegrityError,
     Kind,
     ModelError,
@@ -32,13 +25,10 @@ from llamahome_core import (
 )
 from llamahome_models import layout
 from llamahome_models.children import run_child
+from llamahome_models.hub import COMMIT
+from llamahome_models.pins import VERSION, Pins, key
 from llamahome_models.references import Names, refuse_checksum
-
-VERSION = 1
-"""Raised when the same model would give another folder: part of the cache key."""
-
-_WAIT = 0.2
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+from llamahome_models.scratch import scratch
 
 
 def make_models(context: Context) -> ModelCache:
@@ -51,26 +41,29 @@ class ModelCache:
     """A :class:`~llamahome_core.Models` that keeps what it fetched in ``.cache/models/<key>``.
 
     A model that lies on this machine as a folder already, given by its path or published here, is
-    used where it is.
+    used where it is. A branch or tag of a source is looked up each time, where the network is on:
+    each commit that it means has a folder of its own.
     """
 
     context: Context
     _names: Names = field(init=False)
+    _pins: Pins = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_names", Names(self.context))
+        object.__setattr__(self, "_pins", Pins(self.context, self.root))
 
     def locate(self, name: str) -> ModelReference:
         """What *name* means, without fetching anything.
 
         Raises:
-            ModelError: The name means nothing; the hint lists what is near.
+            ModelNotFoundError: The name means nothing; the hint lists what is near.
         """
         return self._names.locate(name)
 
     def cached(self, name: str) -> ModelFolder | None:
         """The folder, if it is already on this machine; its files are not read again."""
-        reference = self.locate(name)
+        reference = self._pins.last(self.locate(name))
         try:
             return _from_manifest(files.read_manifest(self._home(reference)), reference, self)
         except IntegrityError:
@@ -87,12 +80,14 @@ class ModelCache:
             UnsafeModelError: The model wants something that is refused, such as code of its own.
             ModelError: There is no such model, or it cannot be read.
         """
-        reference = self.locate(name)
-        if found := self._verified(reference) or self._local(reference):
-            return found
-        with self._held():
-            # another process may have fetched it while this one waited
-            return self._verified(reference) or self._bring(reference, progress)
+        named = self.locate(name)
+        reference = self._pins.current(named, self.source(named))
+        if not (found := self._verified(reference) or self._local(reference)):
+            with scratch(self.context, self.root) as folder:
+                # another process may have fetched it while this one waited
+                found = self._verified(reference) or self._bring(reference, progress, folder)
+        self._pins.keep(named, found)
+        return found
 
     def source(self, reference: ModelReference) -> ModelSource:
         """The source of *reference*, with the recipe's settings for it, such as ``[model.hub]``."""
@@ -130,33 +125,14 @@ class ModelCache:
         path = source.fetch(reference, self.root, _silent)
         return _in_place(path, reference) if path.is_dir() else None
 
-    @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
-        """Hold the lock of the model cache; a stop is heard while waiting for it."""
-        path = self.root / ".lock"
-        with contextlib.ExitStack() as stack:
-            for attempt in range(sys.maxsize):
-                try:
-                    stack.enter_context(files.lock(path, wait=False))
-                    break
-                except HeldError as error:
-                    if attempt == 0:
-                        self.context.warn(f"waiting for the model cache: {error.message}")
-                    self.context.stop.check()
-                    time.sleep(_WAIT)
-            files.sweep(self.root)
-            yield
-
-    def _bring(self, reference: ModelReference, progress: Progress) -> ModelFolder:
-        # a name that a sweep removes, should this process die
-        scratch = files.make_folder(self.root / f".fetch.tmp-{uuid.uuid4().hex}")
-        try:
-            got = self.source(reference).fetch(reference, scratch, progress)
-            if got.is_dir() and not got.is_relative_to(scratch):
-                return _in_place(got, reference)
-            return self._keep(got, reference, scratch)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+    def _bring(self, reference: ModelReference, progress: Progress, scratch: Path) -> ModelFolder:
+        got = self.source(reference).fetch(reference, scratch, progress)
+        if got.is_dir() and not got.is_relative_to(scratch):
+            return _in_place(got, reference)
+        if COMMIT.fullmatch(got.name):
+            # the hub's source names the folder so; offline, only its own cache knows
+            reference = evolve(reference, revision=got.name)
+        return self._verified(reference) or self._keep(got, reference, scratch)
 
     def _keep(self, got: Path, reference: ModelReference, scratch: Path) -> ModelFolder:
         """Put what was fetched into the cache, in Hugging Face layout."""
@@ -167,8 +143,7 @@ class ModelCache:
                 refuse_checksum(reference)
                 layout.check(got, reference.name)
                 layout.place(got, folder)
-                # the hub's source names the folder so; a branch or tag may move
-                metadata |= {"commit": got.name} if _COMMIT.fullmatch(got.name) else {}
+                metadata |= {"commit": got.name} if COMMIT.fullmatch(got.name) else {}
             else:
                 _check_file(got, reference)
                 metadata |= self._convert(got, folder, scratch)
@@ -197,12 +172,6 @@ class ModelCache:
         if "error" in answer:
             raise ModelError(answer["error"], hint=answer["hint"])
         return answer
-
-
-def key(reference: ModelReference) -> str:
-    """The name of the reference's folder in the cache."""
-    parts = [VERSION, reference.source, reference.location, reference.revision, reference.checksum]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def _in_place(path: Path, reference: ModelReference) -> ModelFolder:

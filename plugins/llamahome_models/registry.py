@@ -1,8 +1,10 @@
 """Published versions of models by name and tag, over whatever store the recipe chooses.
 
 A version ``name:v1`` is a few keys of the store: one for each part, ``name/v1/merged``, and last
-``name/v1/version``, which holds what the version consists of. Without it there is no version; what
-a crash left of one is removed before the next is published under that name.
+``name/v1/version``, which holds what the version consists of and which tags it was given. Without
+it there is no version; what a crash left of one is removed before the next is published under that
+name. A tag belongs to the newest version that was given it, so nothing is kept beside the versions:
+several workspaces, and processes, can publish into one store.
 """
 
 from __future__ import annotations
@@ -10,8 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +19,21 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from llamahome_core import Context, IntegrityError, ModelError, Store, Version, files
-from llamahome_models.references import choose
+from llamahome_core import (
+    Context,
+    IntegrityError,
+    ModelError,
+    Store,
+    UnknownNameError,
+    Version,
+    files,
+    suggest,
+)
+from llamahome_models.scratch import scratch
 
 _RECORD = "version"
 _FILE = "version.json"
+_FIELDS = ("parts", "tags", "metadata", "created")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NUMBER = re.compile(r"v\d+")
 _COMPLETE = re.compile(rf"([^/]+)/v(\d+)/{_RECORD}")
@@ -52,12 +62,12 @@ class VersionRegistry:
         tags: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
     ) -> Version:
-        """Store *parts* as the next version of *name* and point *tags* at it.
+        """Store *parts* as the next version of *name*, with *tags*, at once or not at all.
 
         Args:
             name: Letters, digits, dots, hyphens, underscores.
             parts: Part, such as ``merged``, to the folder that is copied.
-            tags: Names that point at the new version from now on.
+            tags: Names that mean the new version from now on.
             metadata: JSON values to record.
 
         Raises:
@@ -65,28 +75,11 @@ class VersionRegistry:
             StorageError: The store failed; there is no such version.
         """
         _check_names(name, parts, tags)
-        with files.lock(self._home / ".lock"):
+        with self.store.lock():
             self._clear(name)
             number = self.next_number(name)
-            digest = self._put(f"{name}/v{number}", parts, dict(metadata or {}))
-            self._tag(name, number, tags)
-        version = Version(name=name, number=number, tags=tuple(tags), digest=digest)
-        found = self.find(version.label)
-        return evolve(found, digest=digest)
-
-    def tag(self, version: Version, tags: Sequence[str]) -> None:
-        """Point *tags* at *version*, which a crash may have left without them.
-
-        A tag that points at a later version stays there: that one was published since.
-
-        Raises:
-            ModelError: A tag is not allowed.
-        """
-        _check_tags(tags)
-        with files.lock(self._home / ".lock"):
-            now = self._tags().get(version.name, {})
-            if lost := [tag for tag in tags if now.get(tag, 0) < version.number]:
-                self._tag(version.name, version.number, lost)
+            self._put(f"{name}/v{number}", parts, sorted(set(tags)), dict(metadata or {}))
+        return self.find(f"{name}:v{number}")
 
     def next_number(self, name: str) -> int:
         """The number of the next version of *name*; that of a damaged version stays taken."""
@@ -111,53 +104,71 @@ class VersionRegistry:
 
         Raises:
             UnknownNameError: There is no such version.
-            IntegrityError: Its record is damaged; another version is never taken in its place.
+            IntegrityError: Its record, or that of a later one that may have been given the tag, is
+                damaged; another version is never taken in its place.
         """
-        name = label.partition(":")[0]
-        tags = self._tags().get(name, {})
-        present = [Version(name=name, number=n, tags=_at(tags, n)) for _, n in self._present(name)]
-        return self._version(name, choose(present, label).number, tags)
+        name, _, tag = label.partition(":")
+        numbered, seen = _NUMBER.fullmatch(tag) is not None, []
+        for number, version in self._newest_first(name):
+            if numbered and tag != f"v{number}":
+                continue
+            found = _intact(version)
+            if numbered or (tag or "latest") in found.tags:
+                return found
+            seen.append(found)
+        if seen and not tag:
+            return seen[0]
+        raise self._unknown(label, [f"{name}:{tag}" for version in seen for tag in version.tags])
 
     def versions(self, name: str | None = None) -> list[Version]:
         """All versions, by name and number, without their files: :meth:`find` verifies those.
 
         One whose record is damaged is left out with a warning, so that the others can be used.
         """
-        tags = self._tags()
         found = []
-        for model, number in self._present(name):
-            try:
-                found.append(self._version(model, number, tags.get(model, {})))
-            except IntegrityError as error:
-                self.context.warn(f"{model}:v{number} is left out: {error.message}")
+        for model in sorted({model for model, _ in self._present(name)}):
+            for number, version in reversed(list(self._newest_first(model))):
+                if isinstance(version, Version):
+                    found.append(version)
+                else:
+                    self.context.warn(f"{model}:v{number} is left out: {version.message}")
         return found
-
-    @property
-    def _home(self) -> Path:
-        # no model's name begins with a dot
-        return self.context.workspace.models / ".registry"
 
     def _present(self, name: str | None) -> list[tuple[str, int]]:
         """Names and numbers of the complete versions, in order, their records unread."""
         keys = self.store.keys("" if name is None else f"{name}/")
         return sorted((m[1], int(m[2])) for m in map(_COMPLETE.fullmatch, keys) if m)
 
-    def _version(self, name: str, number: int, tags: Mapping[str, int]) -> Version:
-        key = f"{name}/v{number}"
-        record = self._read(key)
-        return Version(
-            name=name,
-            number=number,
-            tags=_at(tags, number),
-            digest=record["digest"],
-            metadata=record["metadata"] | {"created": record["created"]},
-        )
+    def _newest_first(self, name: str) -> Iterator[tuple[int, Version | IntegrityError]]:
+        """Each version of *name* with the tags that no later one took, or how it is damaged."""
+        taken: set[str] = set()
+        for _, number in reversed(self._present(name)):
+            try:
+                record = self._read(f"{name}/v{number}")
+            except IntegrityError as error:
+                yield number, error
+                continue
+            tags = tuple(tag for tag in record["tags"] if tag not in taken)
+            taken.update(tags)
+            metadata = record["metadata"] | {"created": record["created"]}
+            yield (
+                number,
+                Version(
+                    name=name, number=number, tags=tags, digest=record["digest"], metadata=metadata
+                ),
+            )
+
+    def _unknown(self, label: str, tagged: Sequence[str]) -> UnknownNameError:
+        numbered = [f"{name}:v{number}" for name, number in self._present(label.partition(":")[0])]
+        near = suggest(label, [*numbered, *tagged] or {name for name, _ in self._present(None)})
+        hint = f"did you mean {' or '.join(near)}?" if near else None
+        return UnknownNameError(f"no version is called {label!r}", hint=hint)
 
     def _read(self, key: str) -> dict[str, Any]:
         path = self.store.get(f"{key}/{_RECORD}") / _FILE
         try:
-            record: dict[str, Any] = json.loads(path.read_bytes())
-            wanted = {key: record[key] for key in ("parts", "metadata", "created")}
+            record: dict[str, Any] = {"tags": [], **json.loads(path.read_bytes())}
+            wanted = {key: record[key] for key in _FIELDS}
             return wanted | {"digest": _digest(path.parent)}
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise IntegrityError(f"{path} is damaged: {error}") from error
@@ -169,34 +180,25 @@ class VersionRegistry:
             raise IntegrityError(f"{part} of {key} is not what was published")
         return path
 
-    def _put(self, key: str, parts: Mapping[str, Path], metadata: dict[str, Any]) -> str:
-        """Store the parts, and last the record that makes them a version; returns its digest."""
+    def _put(
+        self, key: str, parts: Mapping[str, Path], tags: list[str], metadata: dict[str, Any]
+    ) -> None:
+        """Store the parts, and last the record that makes them a version."""
         digests = {}
         try:
             for part, folder in parts.items():
                 digests[part] = self.store.put(f"{key}/{part}", folder)
-            record = {
-                "schema": 1,
-                "parts": digests,
-                "metadata": metadata,
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-            with self._scratch() as folder:
+            created = datetime.now(UTC).isoformat(timespec="seconds")
+            values = (digests, tags, metadata, created)
+            record = {"schema": 1, **dict(zip(_FIELDS, values, strict=True))}
+            with scratch(self.context, self.context.workspace.scratch / "versions") as folder:
                 files.write_json(folder / _FILE, record)
-                return self.store.put(f"{key}/{_RECORD}", folder)
+                self.store.put(f"{key}/{_RECORD}", folder)
         except BaseException:
             for part in digests:
                 with contextlib.suppress(Exception):
                     self.store.delete(f"{key}/{part}")
             raise
-
-    @contextlib.contextmanager
-    def _scratch(self) -> Iterator[Path]:
-        folder = self.context.workspace.scratch / f"publish-{uuid.uuid4().hex}"
-        try:
-            yield files.make_folder(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def _clear(self, name: str) -> None:
         """Remove what a crash left: parts whose version was never completed."""
@@ -206,27 +208,11 @@ class VersionRegistry:
             if key.rpartition("/")[0] not in complete:
                 self.store.delete(key)
 
-    def _tags(self) -> dict[str, dict[str, int]]:
-        path = self._home / "tags.json"
-        try:
-            found: dict[str, dict[str, int]] = json.loads(path.read_bytes())["tags"]
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise IntegrityError(
-                f"{path} is damaged: {error}",
-                hint="delete it: versions keep their numbers, and lose their tags",
-            ) from error
-        return found
 
-    def _tag(self, name: str, number: int, tags: Sequence[str]) -> None:
-        all_tags = self._tags()
-        all_tags[name] = all_tags.get(name, {}) | dict.fromkeys(tags, number)
-        files.write_json(self._home / "tags.json", {"schema": 1, "tags": all_tags})
-
-
-def _at(tags: Mapping[str, int], number: int) -> tuple[str, ...]:
-    return tuple(sorted(tag for tag, at in tags.items() if at == number))
+def _intact(version: Version | IntegrityError) -> Version:
+    if isinstance(version, IntegrityError):
+        raise version
+    return version
 
 
 def _digest(folder: Path) -> str:

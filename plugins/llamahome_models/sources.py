@@ -9,6 +9,7 @@ from attrs import frozen
 from llamahome_core import (
     Context,
     ModelError,
+    ModelNotFoundError,
     ModelReference,
     Progress,
     Registry,
@@ -28,16 +29,20 @@ class PathSource:
         del reference
         return 0
 
+    def pin(self, reference: ModelReference) -> ModelReference:
+        """The same: what lies here is told by its content."""
+        return reference
+
     def fetch(self, reference: ModelReference, folder: Path, progress: Progress) -> Path:
         """The file or folder itself.
 
         Raises:
-            ModelError: It does not exist.
+            ModelNotFoundError: It does not exist.
         """
         del folder, progress
         path = self.context.recipe.folder / Path(reference.location).expanduser()
         if not path.exists():
-            raise ModelError(f"there is no model at {path}", hint="check the path")
+            raise ModelNotFoundError(f"there is no model at {path}", hint="check the path")
         return path
 
 
@@ -52,6 +57,10 @@ class RegistrySource:
         """Nothing is downloaded."""
         del reference
         return 0
+
+    def pin(self, reference: ModelReference) -> ModelReference:
+        """The same: a version never changes."""
+        return reference
 
     def fetch(self, reference: ModelReference, folder: Path, progress: Progress) -> Path:
         """The folder of the version's whole weights.

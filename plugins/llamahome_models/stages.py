@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from llamahome_core import Context, ModelFolder, Models
+from llamahome_core import Context, ModelFolder, Models, files
+from llamahome_models.pins import RECORD, commit
 
 
 def fetch(context: Context) -> None:
     """Bring the recipe's model to this machine, and leave its folder in the context.
+
+    The run's folder tells which one it was, by content and commit: a branch may move.
 
     Raises:
         ModelError: It cannot be found, fetched or read.
         OfflineError: The network is needed and off or unreachable.
     """
     progress = context.phase("fetch")
-    context.put(ModelFolder, context.get(Models).fetch(context.recipe.model, progress))
+    folder = context.get(Models).fetch(context.recipe.model, progress)
+    context.put(ModelFolder, folder)
+    if context.directory is not None:
+        record = {"name": folder.name, "digest": folder.digest, "commit": commit(folder.path)}
+        files.write_json(context.directory / RECORD, {"schema": 1, **record})
 
 
 def plan_fetch(context: Context) -> dict[str, Any]:

@@ -12,4 +12,4 @@ class LocalConfig:
     """Settings of the store ``local``."""
 
     root: Path | None = None
-    """The folder that holds everything; the workspace's `data/models` if not set."""
+    """The folder that holds everything, seen from the workspace; `data/models` in it if not set."""

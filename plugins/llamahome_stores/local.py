@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from llamahome_core import Context, StorageError, files, suggest
@@ -23,7 +23,10 @@ class LocalStore:
     """
 
     def __init__(self, config: LocalConfig, context: Context) -> None:
-        self.root = config.root or context.workspace.models
+        root = config.root or context.workspace.models
+        # one folder for a workspace, wherever in it a command is given
+        self.root = context.workspace.root / root.expanduser()
+        self._context = context
 
     def put(self, key: str, folder: Path) -> str:
         """Keep a copy of *folder* under *key*; returns the digest of its files.
@@ -49,7 +52,8 @@ class LocalStore:
             IntegrityError: It is not what was put.
         """
         target = self._path(key)
-        known = self.keys()
+        # The whole tree is read only where something is wrong.
+        known = [] if (target / files.MANIFEST).is_file() else self.keys()
         if not target.is_dir() or any(other.startswith(f"{key}/") for other in known):
             close = [k for k in known if k.startswith(f"{key}/")] or suggest(key, known)
             raise StorageError(
@@ -80,6 +84,18 @@ class LocalStore:
             files.discard(target)
             self._prune(target.parent)
 
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep out all others who take this lock of the same folder, in any process.
+
+        Raises:
+            Interrupted: The run was asked to stop while it waited.
+        """
+
+        def wait(holder: str) -> None:
+            self._context.warn(f"waiting for another process: {holder}")
+
+        return files.lock(self.root / ".publish.lock", on_wait=wait, poll=self._context.stop.check)
+
     def _path(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
             raise StorageError(
@@ -93,7 +109,7 @@ class LocalStore:
         """Keep other writers out, and clean up after those that were killed."""
         try:
             with files.lock(self.root / ".lock"):
-                _sweep(target.parent)
+                files.sweep(target.parent, folders_only=True)  # files are not this store's
                 yield
         except OSError as error:
             raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
@@ -119,13 +135,6 @@ def _complete(root: Path) -> Iterator[Path]:
             below.clear()
             yield Path(folder)
         below[:] = [name for name in below if not name.startswith(".")]
-
-
-def _sweep(folder: Path) -> None:
-    """Remove unfinished folders, and leave files alone: they are not this store's."""
-    for path in folder.glob(".*"):
-        if path.is_dir() and (".tmp-" in path.name or path.name.startswith(".trash-")):
-            shutil.rmtree(path)
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from llamahome_core import Kernel, MicroBatch, ModelFolder, NoSettings, Train, W
 from llamahome_core.discovery import Policy, discover
 from llamahome_training import forward, model
 from llamahome_training.adapters import Full
-from llamahome_training.objectives import Sft
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(600)]
+
+HELPERS = runpy.run_path(str(Path(__file__).parents[1] / "gradients.py"))
+gradients, micro_batch = HELPERS["gradients"], HELPERS["micro_batch"]
 
 TEXTS = (
     "A checkpoint is complete, or it does not exist.",
@@ -32,37 +35,13 @@ def batches(real_model_folder: Path) -> list[MicroBatch]:
 
     tokenizer = AutoTokenizer.from_pretrained(real_model_folder)
     documents = [np.array(tokenizer(text)["input_ids"]) for text in TEXTS]
-    return [laid_out(documents), *(laid_out([document]) for document in documents)]
-
-
-def laid_out(documents: list[np.ndarray[Any, Any]]) -> MicroBatch:
-    starts = np.cumsum([0, *map(len, documents)])
-    ids = np.concatenate(documents)
-    pairs = zip(starts[:-1], documents, strict=True)
-    targets = np.concatenate([start + np.arange(1, len(d)) for start, d in pairs])
-    return MicroBatch(
-        ids=ids,
-        positions=np.concatenate([np.arange(len(d)) for d in documents]),
-        boundaries=starts,
-        predictors=targets - 1,
-        targets=ids[targets],
-    )
+    return [micro_batch(documents), *(micro_batch([document]) for document in documents)]
 
 
 @pytest.fixture(scope="module")
 def module(real_model_folder: Path) -> Any:
     folder = ModelFolder(path=real_model_folder, digest="sha256:0", name="real")
     return Full(NoSettings()).apply(model.load(folder, Train()))
-
-
-def gradients(module: Any, batches: list[MicroBatch]) -> dict[str, torch.Tensor]:
-    module.zero_grad(set_to_none=True)
-    total = sum(batch.num_targets for batch in batches)
-    for micro in batches:
-        batch = forward.Batch.of(micro)
-        logits = forward.logits_at_labels(module, batch)
-        (Sft(NoSettings()).loss(logits, batch.targets) / total).backward()
-    return {n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -36,13 +37,16 @@ class StopWhen:
 
 @pytest.fixture
 def stopped(kernel: Kernel) -> Callable[..., Outcome]:
-    """Runs a recipe until an event, and leaves the kernel as it was."""
+    """Runs a recipe, or goes on, until an event, and leaves the kernel as it was."""
 
-    def run(recipe: dict[str, Any], when: Callable[[str, dict[str, Any]], bool]) -> Outcome:
+    def run(recipe: dict[str, Any] | None, when: Callable[[str, dict[str, Any]], bool]) -> Outcome:
         stop = Stop()
         plugin = from_object(StopWhen(stop, when), "stop-when")
         kernel.plugins.add(plugin)
-        outcome = kernel.run(recipe, stop=stop)
+        if recipe is None:
+            outcome = kernel.resume("@last", stop=stop)
+        else:
+            outcome = kernel.run(recipe, stop=stop)
         kernel.plugins.manager.unregister(plugin.module)
         kernel.plugins.all.remove(plugin)
         assert outcome.status == "stopped", outcome.error
@@ -93,6 +97,105 @@ def test_a_damaged_checkpoint_is_replaced_and_never_kept_for_an_intact_one(kerne
     assert [
         files.verify_folder(path).metadata["step"] for path in sorted(damaged.parent.iterdir())
     ] == [4, 6]
+
+
+def remove(checkpoints: Path) -> None:
+    shutil.rmtree(checkpoints)
+
+
+def empty(checkpoints: Path) -> None:
+    shutil.rmtree(checkpoints)
+    checkpoints.mkdir()
+
+
+def rename_each(checkpoints: Path) -> None:
+    for path in checkpoints.iterdir():
+        path.rename(path.with_name(f"old-{path.name}"))
+
+
+def replace_by_file(checkpoints: Path) -> None:
+    shutil.rmtree(checkpoints)
+    checkpoints.write_text("")
+
+
+def make_unreadable(checkpoints: Path) -> None:
+    shutil.rmtree(checkpoints)
+    checkpoints.symlink_to(checkpoints)
+
+
+def damage_each(checkpoints: Path) -> None:
+    for path in checkpoints.iterdir():
+        (path / "state.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (remove, r"the run saved a checkpoint at step 4, and \S+/checkpoints has none"),
+        (empty, r"the run saved a checkpoint at step 4, and \S+/checkpoints has none"),
+        (rename_each, r"the run saved a checkpoint at step 4, and \S+/checkpoints has none"),
+        (replace_by_file, r"cannot read \S+/checkpoints: Not a directory"),
+        (make_unreadable, r"cannot read \S+/checkpoints: Too many levels of symbolic links"),
+        (damage_each, r"1 checkpoints and none intact: \S+/state\.json is missing"),
+    ],
+)
+def test_checkpoints_that_are_gone_are_never_a_silent_fresh_start(
+    kernel, recipe, stopped, harm, message
+):
+    """The events name them: without one, or without a word, the run does not begin anew."""
+    stopped(recipe, after(4))
+    (run,) = kernel.workspace.runs.iterdir()
+    harm(run / "checkpoints")
+
+    outcome = kernel.resume("@last")
+
+    assert outcome.status == "failed"
+    assert outcome.error.code == "R604"
+    assert re.match(message, outcome.error.message)
+    assert f"put them back, or start a new run of the same recipe: llamahome run {run}" in str(
+        outcome.error.hint
+    )
+    assert events(kernel, "rewind") == []
+    assert [e["step"] for e in events(kernel, "train")] == [1, 2, 3, 4]
+
+
+def test_a_run_that_never_saved_starts_from_its_first_step_with_a_word(kernel, recipe, stopped):
+    """It was ended before its first checkpoint: nothing is lost that was promised."""
+    straight = kernel.run(recipe)
+    shutil.rmtree(kernel.workspace.runs / "tiny-1")
+    outcome = stopped(recipe, lambda _, fields: fields.get("phase") == "train")
+    assert "stopped after step 0 of 6: there is nothing to save yet" in str(outcome.error)
+
+    resumed = kernel.resume("@last")
+
+    assert resumed.metrics == straight.metrics
+    (warning,) = events(kernel, "warning")
+    assert warning["text"] == "the run had no checkpoint yet: it starts from its first step"
+
+
+def test_an_older_checkpoint_does_where_the_newest_is_gone_and_copies_count_for_nothing(
+    kernel, recipe, stopped
+):
+    """Told once; what was taken back is not missed the next time."""
+    recipe["checkpoint"] = {"every": 2}
+    straight = kernel.run(recipe)
+    shutil.rmtree(kernel.workspace.runs / "tiny-1")
+    stopped(recipe, after(4))
+    (run,) = kernel.workspace.runs.iterdir()
+    folder = run / "checkpoints"
+    (folder / "step-000000004").rename(folder / "step-000000004.bak")
+    (folder / ".step-000000004.tmp-1").mkdir()
+
+    stopped(None, lambda kind, _: kind == "rewind")
+    resumed = kernel.resume("@last")
+
+    assert resumed.metrics == straight.metrics
+    assert [e["step"] for e in events(kernel, "rewind")] == [2, 2]
+    assert [e["text"] for e in events(kernel, "warning")] == [
+        "the checkpoint of step 4 is gone; an older one has to do"
+    ]
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == ["step-000000004", "step-000000004.bak", "step-000000006"]
 
 
 @pytest.mark.parametrize("step", [3, 6])

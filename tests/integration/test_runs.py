@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import tomllib
 from pathlib import Path
@@ -224,7 +225,7 @@ def test_two_processes_cannot_work_on_one_run(kernel, recipe):
 def test_a_gradient_that_is_not_finite_skips_the_step_and_three_in_a_row_end_the_run(
     kernel, recipe
 ):
-    """An absurd learning rate: the weights stay finite, the warnings name the documents."""
+    """An absurd learning rate: the weights stay finite, the warnings name the rows."""
     recipe["optimizer"]["learning_rate"] = 1e38
     recipe["train"] = {"steps": 20, "clip": 0}
 
@@ -232,7 +233,10 @@ def test_a_gradient_that_is_not_finite_skips_the_step_and_three_in_a_row_end_the
 
     assert outcome.status == "failed"
     assert "not finite in 3 steps in a row" in str(outcome.error)
-    assert "documents" in events(only_run(kernel), "warning")[0]["text"]
+    (first, *_) = events(only_run(kernel), "warning")
+    named = re.search(r"look at \S*train\.jsonl \(\[\[data\]\] 1\) rows? ([\d, ]+)$", first["text"])
+    assert named
+    assert {int(row) for row in named[1].split(", ")} < set(range(1, 25))
 
 
 def test_pretraining_learns_plain_text(kernel, recipe, tmp_path):

@@ -53,7 +53,7 @@ def documents(tmp_path_factory):
             length = int(generator.integers(20, 1025))
             trained = np.arange(length) > 0
             writer.add(np.zeros(length, np.int64), trained, 0, row)
-    return Documents.open(path)
+    return Documents.open(path, ["rows.jsonl"])
 
 
 @pytest.mark.parametrize("accumulate", [1, 4])

@@ -26,6 +26,8 @@ from llamahome_core.run import describe
 
 MOST_ATTEMPTS = 200
 MOST_SECONDS = 120.0
+PATIENCE = 50
+"""Kills after which the window is twice as wide."""
 WINDOW = 0.8
 """A kill comes within this share of the time of a whole run: most runs meet several."""
 MODULES = [
@@ -138,8 +140,10 @@ def trial(folder: Path, plain: dict[str, Any], chance: random.Random, length: fl
     """
     places: Counter[str] = Counter()
     log = folder / "attempts.log"
-    for _ in range(MOST_ATTEMPTS):
-        status = wait(fork(folder, plain, log), chance.uniform(0.0, length))
+    for number in range(MOST_ATTEMPTS):
+        # A machine that got slower since `length` was measured would never let the run end.
+        window = length * (1 + number / PATIENCE)
+        status = wait(fork(folder, plain, log), chance.uniform(0.0, window))
         if status == 0:
             return places
         if status is not None:

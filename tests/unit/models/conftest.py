@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from llamahome_core import (
     Selection,
     Workspace,
 )
+
+Hub: Any = runpy.run_path(str(Path(__file__).with_name("hub_server.py")))["Hub"]
 
 SPECIAL = [
     "<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>",
@@ -52,10 +56,11 @@ def make_context(workspace: Workspace, tmp_path: Path, events: Events) -> Callab
     """Make a context; keyword arguments are fields of the recipe."""
     import llamahome_models.plugin
     import llamahome_stores.plugin
+    import llamahome_training.plugin
 
     kernel = Kernel(
         plugins=[],
-        extra=[llamahome_models.plugin, llamahome_stores.plugin],
+        extra=[llamahome_models.plugin, llamahome_stores.plugin, llamahome_training.plugin],
         workspace=workspace,
         environ={},
         user_file=tmp_path / "no-user-file.toml",
@@ -76,9 +81,13 @@ def make_context(workspace: Workspace, tmp_path: Path, events: Events) -> Callab
         *,
         models: dict[str, dict[str, Any]] | None = None,
         sources: dict[str, dict[str, Any]] | None = None,
+        store: dict[str, Any] | None = None,
+        adapter: str | None = None,
         **recipe: Any,
     ) -> Context:
-        chosen = {"store": select(Kind.STORE, "local")}
+        chosen = {"store": select(Kind.STORE, "local", **store or {})}
+        if adapter is not None:
+            chosen["adapter"] = select(Kind.ADAPTER, adapter)
         for name, settings in (sources or {}).items():
             chosen[f"model:{name}"] = select(Kind.MODEL_SOURCE, name, **settings)
         entries = {name: CatalogueEntry(**entry) for name, entry in (models or {}).items()}
@@ -93,6 +102,39 @@ def make_context(workspace: Workspace, tmp_path: Path, events: Events) -> Callab
 def context(make_context: Callable[..., Context]) -> Context:
     """A context with nothing special."""
     return make_context()
+
+
+@pytest.fixture
+def hub(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A hub with ``acme/tiny``, and with files that nobody may fetch."""
+    from llamahome_models import layout
+
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    layout.place(tiny_model, folder)
+    (folder / "onnx").mkdir()
+    for name in ("modeling.py", "pytorch_model.bin", "README.md", "onnx/config.json"):
+        (folder / name).write_text("{}")
+    server = Hub(folder)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def online(make_context: Callable[..., Context], hub: Any) -> Callable[..., Context]:
+    """Make a context that reaches the hub."""
+
+    def make(**recipe: Any) -> Context:
+        return make_context(sources={"hub": {"endpoint": hub.address}}, **recipe)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -167,10 +167,23 @@ def test_a_template_cannot_reach_python(make_codec):
 def test_a_model_without_a_template_only_continues_text(make_codec):
     """Conversations are refused with a hint; text is encoded."""
     codec = make_codec(None)
-    assert not codec.has_template
     assert codec.encode_text("hello")[-1] == 1
     with pytest.raises(ModelError, match="no chat template"):
         codec.encode(DIALOGUE)
+
+
+def test_a_prompt_is_a_users_turn_or_the_begin_of_a_text(make_codec):
+    """With a chat template and without one; a system text needs the template."""
+    codec, base = make_codec(template("chatml")), make_codec(None)
+    question = {"role": "user", "content": "hello"}
+    assert codec.encode_prompt("hello") == codec.encode([question], reply=True).ids
+    told = codec.encode_prompt("hello", system="Be brief.")
+    assert told == codec.encode([SYSTEM, question], reply=True).ids
+    assert [*base.encode_prompt("hello"), 1] == base.encode_text("hello")
+    with pytest.raises(ModelError, match="no chat template"):
+        base.encode_prompt("hello", system="Be brief.")
+    with pytest.raises(DataError, match="System role not supported"):
+        make_codec(template("gemma")).encode_prompt("hello", system="Be brief.")
 
 
 def test_end_tokens_come_from_tokenizer_settings_and_template(make_codec, tmp_path):
@@ -196,7 +209,7 @@ def test_decoding_gives_the_text_back(make_codec):
     assert codec.decode(ids) == text
     assert "".join(codec.pieces(ids)) == f"{text}</s>"
     assert len(codec.pieces(ids)) == len(ids)
-    assert codec.vocab_size == max(codec._tokenizer.get_vocab().values()) + 1
+    assert codec.vocab_size == max(codec._text.settings.get_vocab().values()) + 1
 
 
 def test_the_digest_follows_what_decides_the_tokens(make_codec, tmp_path):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from llamahome_core import DataError, ModelError
+from llamahome_core import DataError, LlamaHomeError, ModelError
 from llamahome_core.recipe import Resources
 from llamahome_models.commands import _progress, _Stream, generate
 
@@ -71,6 +75,84 @@ def test_a_model_without_a_template_continues_the_text(run, tiny_model, tmp_path
 def test_an_empty_prompt_is_a_usage_error(arguments, run, tiny_model):
     """Exit code 2, before anything is loaded."""
     assert run(str(tiny_model), *arguments, stdin="").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["", "--prompt", "a"], "the name of the model is empty"),
+        (["tiny", "--prompt", "a", "--temperature", "nan"], "no finite number"),
+        (["tiny", "--prompt", "a", "--temperature", "inf"], "no finite number"),
+        (["tiny", "--prompt", "a", "--temperature", "-1"], "is not in the range"),
+        (["tiny", "--prompt", "a", "--seed", str(2**64)], "is not in the range"),
+        (["tiny", "--prompt", "a\udcff"], "--prompt is not UTF-8"),
+        (["tiny", "--prompt", "a", "--system", "\udcff"], "--system is not UTF-8"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_a_usage_error(words, says, run):
+    """Exit code 2 with the reason, before anything is looked up."""
+    result = run(*words)
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+def generated(words: list[str], tiny_model: Path, home: Path, shell: str) -> Any:
+    """``llamahome generate`` as a shell starts it."""
+    command = shlex.join([sys.executable, "-m", "llamahome_core", "generate", str(tiny_model)])
+    keep = {k: v for k, v in os.environ.items() if not k.startswith("LLAMAHOME_")}
+    return subprocess.run(
+        ["/bin/bash", "-c", shell.format(" ".join([command, *words]))],
+        env={**keep, "LLAMAHOME_HOME": str(home), "LC_ALL": "C"},
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("shell", "says"),
+    [
+        ("{} <&-", "text on standard input"),
+        (r"printf 'a\xffb' | {}", "standard input is not UTF-8: byte 0xff at 1"),
+        ("{} 0> written", "standard input cannot be read: Bad file descriptor"),
+        ("{} < /dev/null", "the prompt is empty"),
+    ],
+)
+def test_standard_input_that_cannot_be_used_is_a_usage_error(shell, says, tiny_model, tmp_path):
+    """Closed, no text, not to be read, or empty: exit code 2 and no traceback, in any locale."""
+    done = generated([], tiny_model, tmp_path, shell)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_standard_input_is_utf_8_in_any_locale(tiny_model, tmp_path):
+    """What was typed is what the model gets; a line ends in one way."""
+    words = ["--max-tokens", "1", "--json"]
+    done = generated(words, tiny_model, tmp_path, r"printf 'é 你好\r\n!' | {}")
+    assert json.loads(done.stdout)["prompt"] == "é 你好\n!"
+
+
+def test_a_prompt_longer_than_the_model_is_refused(run, tiny_model):
+    """With both numbers and what to do; a little shorter, the answer ends where the model does."""
+    words = [str(tiny_model), "--json", "--max-tokens", "50", "--prompt"]
+    long = "w" * 300
+    refused = run(*words, long).exception
+    assert isinstance(refused, DataError)
+    assert "the model holds 256" in refused.message
+    answer = json.loads(run(*words, "w" * 235).stdout)
+    assert answer["prompt_tokens"] + answer["tokens"] == 256
+    assert answer["finished"] == "length"
+
+
+def test_what_does_not_exist_has_its_exit_code(run, tmp_path):
+    """No such name, version or path: 4, as the help says."""
+    for name in ("tinny", "bot:v7", "registry:bot:v7", str(tmp_path / "nowhere")):
+        error = run(name, "--prompt", "a").exception
+        assert isinstance(error, LlamaHomeError)
+        assert (name, error.exit_code) == (name, 4)
 
 
 def test_a_terminal_without_a_prompt_is_told_what_to_give(run, tiny_model, monkeypatch):

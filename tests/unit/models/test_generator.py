@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from llamahome_core import DataError, Generator, ModelFolder
-from llamahome_models.generator import LiveGenerator
+from llamahome_models.generator import LiveGenerator, room
 
 PROMPT = [5, 17, 42, 99]
 
@@ -77,10 +80,60 @@ def test_each_part_of_the_module_keeps_its_mode(module):
     module.eval()
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e300])
+def test_no_finite_temperature_is_too_small_or_too_large(module, temperature):
+    """The smallest number there is takes the likeliest token, the largest any."""
+    new = LiveGenerator(frozenset()).generate(module, PROMPT, max_tokens=4, temperature=temperature)
+    assert (new == reference(module, 4)) == (temperature < 1)
+
+
 def test_an_empty_prompt_is_refused(module):
     """There is nothing to go on from."""
     with pytest.raises(DataError, match="prompt is empty"):
         LiveGenerator(frozenset()).generate(module, [])
+
+
+def test_an_answer_ends_where_the_context_is_full(module):
+    """Beyond it the model was never trained; the tiny model holds 256 tokens."""
+    seen: list[int] = []
+    prompt = (PROMPT * 63)[:250]
+    generator = LiveGenerator(frozenset())
+    new = generator.generate(module, prompt, max_tokens=100, on_token=seen.append)
+    assert len(new) == len(seen) == 6
+    assert len(generator.generate(module, prompt, max_tokens=5)) == 5
+    assert room(module, prompt) == 6
+
+
+@pytest.mark.parametrize("tokens", [256, 300])
+def test_a_prompt_that_fills_the_context_is_refused(module, tokens):
+    """The message has both numbers; nothing is cut off in silence."""
+    with pytest.raises(DataError, match=f"has {tokens} tokens; the model holds 256") as caught:
+        LiveGenerator(frozenset()).generate(module, [5] * tokens)
+    assert "shorten the prompt" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("length", [None, -1, "auto"])
+def test_a_model_whose_config_names_no_length_has_no_limit(length):
+    """State spaces and ALiBi; and a module that has no config at all."""
+    config = SimpleNamespace(**({} if length is None else {"max_position_embeddings": length}))
+    assert room(SimpleNamespace(config=config), [5] * 1000) == sys.maxsize
+    assert room(SimpleNamespace(), [5] * 1000) == sys.maxsize
+
+
+def test_the_limit_is_found_under_its_other_names_and_in_adapted_models(module):
+    """GPT-2 calls it n_positions; a model of text and images has it below; peft wraps all."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import BloomConfig, Gemma3Config, GPT2Config
+
+    def left(config: Any) -> int:
+        return room(SimpleNamespace(config=config), [5])
+
+    assert left(GPT2Config(n_positions=99)) == 98
+    assert left(Gemma3Config(text_config={"max_position_embeddings": 77})) == 76
+    assert left(BloomConfig()) == sys.maxsize
+    with torch.random.fork_rng():
+        adapted = get_peft_model(copy.deepcopy(module), LoraConfig(r=2, target_modules=["q_proj"]))
+    assert room(adapted, [5]) == 255
 
 
 def test_the_service_stops_where_the_model_ends(context, tiny_model):

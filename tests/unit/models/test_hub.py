@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -23,101 +15,12 @@ from llamahome_core import (
     Trained,
     files,
 )
+from llamahome_core.recipe import Network
 from llamahome_models import layout
-from llamahome_models.publish import _commit, _metadata
+from llamahome_models.pins import commit
+from llamahome_models.publish import _metadata
 
 COMMIT = "c" * 40
-
-
-class Hub(ThreadingHTTPServer):
-    """Serves one model, ``acme/tiny``, and remembers what was asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.folder = folder
-        self.asked: list[str] = []
-        self.status = 200
-        self.reason = ""
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_GET(self) -> None:
-        path = unquote(urlsplit(self.path).path)
-        self.server.asked.append(path)
-        if self.server.status != 200:
-            self.answer(self.server.status, b"{}", {"X-Error-Code": self.server.reason})
-        elif path.startswith("/api/models/acme/tiny/revision/"):
-            self.answer(200, json.dumps({"id": "acme/tiny", "sha": COMMIT}).encode())
-        elif path.startswith("/api/models/acme/tiny/tree/"):
-            self.answer(200, json.dumps(self.tree()).encode())
-        elif path.startswith(f"/acme/tiny/resolve/{COMMIT}/"):
-            data = (self.server.folder / path.rpartition(f"{COMMIT}/")[2]).read_bytes()
-            self.answer(200, data, {"X-Repo-Commit": COMMIT, "ETag": f'"{self.tag(data)}"'})
-        else:
-            self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def tree(self) -> list[dict[str, Any]]:
-        found = sorted(p for p in self.server.folder.rglob("*") if p.is_file())
-        return [
-            {
-                "type": "file",
-                "path": path.relative_to(self.server.folder).as_posix(),
-                "size": path.stat().st_size,
-                "oid": self.tag(path.read_bytes()),
-            }
-            for path in found
-        ]
-
-    def tag(self, data: bytes) -> str:
-        return hashlib.sha1(data, usedforsecurity=False).hexdigest()
-
-    def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for key, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def hub(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    folder = tmp_path / "repository"
-    folder.mkdir()
-    layout.place(tiny_model, folder)
-    (folder / "onnx").mkdir()
-    for name in ("modeling.py", "pytorch_model.bin", "README.md", "onnx/config.json"):
-        (folder / name).write_text("{}")
-    server = Hub(folder)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def online(make_context, hub):
-    def make(**recipe: Any) -> Any:
-        return make_context(sources={"hub": {"endpoint": hub.address}}, **recipe)
-
-    return make
 
 
 def no_progress(done: int, total: int | None) -> None:
@@ -125,7 +28,7 @@ def no_progress(done: int, total: int | None) -> None:
 
 
 def test_only_safe_files_are_downloaded_and_once(online, hub, tiny_model):
-    """No code, no pickle, no subfolder; the second time nobody is asked."""
+    """No code, no pickle, no subfolder; the second time only whether it is still the same."""
     context = online()
     seen: list[tuple[int, int | None]] = []
     models = context.get(Models)
@@ -140,7 +43,7 @@ def test_only_safe_files_are_downloaded_and_once(online, hub, tiny_model):
     assert seen[-1][0] >= (tiny_model / "model.safetensors").stat().st_size
     hub.asked.clear()
     assert models.fetch("hub:acme/tiny", no_progress) == folder
-    assert hub.asked == []
+    assert hub.asked == ["/api/models/acme/tiny/revision/main"]
     assert (context.workspace.cache("models") / "huggingface").is_dir()
 
 
@@ -149,12 +52,15 @@ def test_the_commit_that_was_fetched_is_recorded(online, tiny_model):
     context = online(model="hub:acme/tiny@main")
     folder = context.get(Models).fetch("hub:acme/tiny@main", no_progress)
     assert files.read_manifest(folder.path).metadata["commit"] == COMMIT
-    assert _commit(folder.path) == COMMIT
-    assert _commit(tiny_model) is None
+    assert commit(folder.path) == COMMIT
+    assert commit(tiny_model) is None
     context.put(ModelFolder, folder)
     context.put(Trained, SimpleNamespace(metrics={}))
     base = _metadata(context)["base"]
     assert (base["revision"], base["commit"]) == ("main", COMMIT)
+
+
+# --- What cannot be had ------------------------------------------------------------------------
 
 
 def test_a_checksum_is_refused_before_anything_is_downloaded(online, hub):
@@ -167,8 +73,6 @@ def test_a_checksum_is_refused_before_anything_is_downloaded(online, hub):
 
 def test_what_is_in_the_hubs_cache_is_used_offline(online, hub):
     """After one download the network may be off; a model that was never here cannot be had."""
-    from llamahome_core.recipe import Network
-
     online().get(Models).fetch("hub:acme/tiny", no_progress)
     hub.asked.clear()
     context = online(network=Network(offline=True))

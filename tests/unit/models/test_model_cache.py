@@ -10,7 +10,8 @@ import pytest
 
 from llamahome_core import Interrupted, ModelError, ModelFolder, Models, files
 from llamahome_models import layout
-from llamahome_models.models import ModelCache, key
+from llamahome_models.models import ModelCache
+from llamahome_models.pins import key
 from llamahome_models.stages import fetch, plan_fetch
 
 pytestmark = pytest.mark.slow  # each import is a process that loads torch
@@ -112,7 +113,7 @@ def test_a_fetch_waits_for_another_and_hears_a_stop(context, tiny_gguf, events):
         pytest.raises(Interrupted),
     ):
         context.get(Models).fetch(str(tiny_gguf), no_progress)
-    assert "waiting for the model cache" in events.of("warning")[0]["text"]
+    assert "waiting for another process" in events.of("warning")[0]["text"]
 
 
 def test_what_another_process_fetched_meanwhile_is_used(make_context, tiny_gguf, events):

@@ -11,6 +11,7 @@ import pytest
 
 from llamahome_core import (
     ModelError,
+    ModelNotFoundError,
     Models,
     Registry,
     UnsafeModelError,
@@ -86,8 +87,9 @@ def test_an_unknown_name_is_answered_with_what_is_near(name, hint, make_context,
     """Names of the catalogue and of published versions are suggested."""
     context = make_context(models={"tiny": {"source": "hub:acme/tiny"}})
     context.get(Registry).publish("bot", {"merged": copy})
-    with pytest.raises(ModelError, match="no model is called") as caught:
+    with pytest.raises(ModelNotFoundError, match="no model is called") as caught:
         context.get(Models).locate(name)
+    assert caught.value.exit_code == 4
     assert hint in str(caught.value.hint)
 
 
@@ -98,6 +100,8 @@ def test_a_catalogue_entry_must_name_a_source(make_context):
         context.get(Models).locate("a")
     with pytest.raises(ModelError, match="names a source and no model"):
         context.get(Models).locate("hub:")
+    with pytest.raises(ModelNotFoundError, match="name of the model is empty"):
+        context.get(Models).locate(" ")
 
 
 # --- Folders on this machine -------------------------------------------------------------------
@@ -118,7 +122,7 @@ def test_a_folder_is_used_where_it_is(context, copy):
 
 def test_a_missing_path_says_so(context, tmp_path):
     """The message names the path."""
-    with pytest.raises(ModelError, match=r"no model at .*/nowhere"):
+    with pytest.raises(ModelNotFoundError, match=r"no model at .*/nowhere"):
         context.get(Models).fetch(str(tmp_path / "nowhere"), no_progress)
     assert context.get(Models).cached(str(tmp_path / "nowhere")) is None
 

@@ -22,8 +22,7 @@ from llamahome_core import (
     Trained,
     Version,
 )
-from llamahome_models.publish import _next_number, base_name, plan_publish, publish
-from llamahome_models.registry import VersionRegistry
+from llamahome_models.publish import base_name, plan_publish, publish
 
 # peft 0.21 asks transformers 5 for a name that is going away
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -72,13 +71,13 @@ def base(tiny_model: Path, tmp_path: Path) -> Path:
 def prepare(make_context, base):
     """A context as it is after training."""
 
-    def make(*, adapter: bool = True, **recipe: Any) -> Any:
+    def make(*, adapter: str = "lora", **recipe: Any) -> Any:
         entry = {"source": str(base), "licence": "Apache-2.0"}
         fields = {"name": "bot", "model": "tiny"} | recipe
-        context = make_context(models={"tiny": entry}, **fields)
+        context = make_context(models={"tiny": entry}, adapter=adapter, **fields)
         folder = context.get(Models).fetch("tiny", lambda *_: None)
         context.put(ModelFolder, folder)
-        context.put(Trained, TrainedHere(base, adapter=adapter))
+        context.put(Trained, TrainedHere(base, adapter=adapter == "lora"))
         return context
 
     return make
@@ -131,7 +130,7 @@ def test_the_version_tells_where_it_comes_from(prepare, events):
         assert "| evaluate loss | 1.25 |" in readme
         assert "recipe `bot`" in readme
         assert (version.files[part] / "LICENSE").read_text() == "the licence"
-    assert not list(context.workspace.scratch.iterdir())
+    assert not list(context.workspace.scratch.rglob(".*.tmp-*"))
 
 
 def test_a_version_names_nothing_of_this_machine(prepare, tmp_path):
@@ -171,22 +170,12 @@ def test_a_published_version_can_be_trained_on(prepare):
     assert folder.path == context.get(Version).files["merged"]
 
 
-def test_a_crash_before_the_tags_loses_no_tag(prepare, tmp_path, monkeypatch):
-    """The resumed run finds the version that it published, and gives it the tags it lacks."""
+def test_a_run_that_was_killed_after_publishing_publishes_no_second_version(prepare, tmp_path):
+    """The resumed run finds what it published, with its tags, and writes nothing."""
     (tmp_path / "events.jsonl").write_text('{"kind": "run", "name": "bot-1"}\n')
-    crashed = evolve(prepare(publish=Publish(tags=("latest", "good"))), directory=tmp_path)
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(VersionRegistry, "_tag", full)
-        with pytest.raises(OSError, match="No space"):
-            publish(crashed)
-    assert crashed.get(Registry).find("bot:v1").tags == ()
-    resumed = evolve(
-        prepare(publish=Publish(tags=("latest", "good"))), directory=tmp_path, resume=True
-    )
+    tags = Publish(tags=("latest", "good"))
+    publish(evolve(prepare(publish=tags), directory=tmp_path))
+    resumed = evolve(prepare(publish=tags), directory=tmp_path, resume=True)
     publish(resumed)
     assert resumed.get(Version).label == "bot:v1"
     assert resumed.get(Version).tags == ("good", "latest")
@@ -194,21 +183,64 @@ def test_a_crash_before_the_tags_loses_no_tag(prepare, tmp_path, monkeypatch):
 
 
 def test_the_plan_tells_the_number_that_publish_gives(prepare):
-    """The number of a version whose record is damaged stays taken; other registries count."""
+    """The number of a version whose record is damaged stays taken."""
     context = prepare()
     publish(context)
-    assert _next_number(Elsewhere(), "bot") == 8  # type: ignore[arg-type]  # only versions is used
     (context.workspace.models / "bot" / "v1" / "version" / "version.json").write_text("{")
     assert plan_publish(context)["version"] == "bot:v2"
     publish(context)
     assert context.get(Version).label == "bot:v2"
 
 
-class Elsewhere:
-    """A registry of another plugin."""
+@pytest.mark.parametrize(
+    ("adapter", "wanted", "parts"),
+    [
+        ("full", {}, ["merged"]),
+        ("lora", {}, ["merged", "adapter"]),
+        ("lora", {"merged": False}, ["adapter"]),
+        ("full", {"merged": False}, None),
+    ],
+)
+def test_the_plan_tells_the_parts_that_publish_writes(prepare, adapter, wanted, parts):
+    """Whole weights have no adapter; without any part there is no version."""
+    context = prepare(adapter=adapter, publish=Publish(**wanted))
+    plan = plan_publish(context)
+    assert plan.get("parts") == parts
+    publish(context)
+    version = context.find(Version)
+    assert (version and sorted(version.files, reverse=True)) == parts
+    assert ("publish" in plan) == (version is None)
 
-    def versions(self, name: str) -> list[Version]:
-        return [Version(name=name, number=3), Version(name=name, number=7)]
+
+def test_another_plugins_registry_and_codec_can_be_dropped_in(prepare):
+    """Whoever has the methods of the Protocol: no class of ours is asked for."""
+    from llamahome_core import ChatCodec
+    from llamahome_models import generator
+
+    context = prepare()
+    registry, codec = Elsewhere(), Elsewhere()
+    context.put(Registry, registry)
+    context.put(ChatCodec, codec)
+    assert plan_publish(context)["version"] == "bot:v8"
+    publish(context)
+    assert context.get(Version).label == "bot:v8"
+    assert context.get(Models).locate("bot").location == "bot:v7"
+    assert generator.make_generator(context).end_ids == {1}
+
+
+class Elsewhere:
+    """A registry, and a codec, of another plugin."""
+
+    end_ids = frozenset({1})
+
+    def next_number(self, name: str) -> int:
+        return 8
+
+    def publish(self, name: str, parts: Any, *, tags: Any = (), metadata: Any = None) -> Version:
+        return Version(name=name, number=8, files=dict(parts), tags=tuple(tags))
+
+    def resolve(self, label: str) -> Version:
+        return Version(name=label, number=7)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +260,7 @@ def test_a_merged_model_that_is_not_whole_is_not_published(lost, says, prepare, 
     with pytest.raises(ModelError, match=f"the trained model has {says}"):
         publish(context)
     assert context.get(Registry).versions() == []
-    assert not list(context.workspace.scratch.iterdir())
+    assert not list(context.workspace.scratch.rglob(".*.tmp-*"))
 
 
 @pytest.mark.parametrize("off", [{"enabled": False}, {"merged": False, "adapter": False}])
@@ -245,10 +277,10 @@ def test_nothing_is_published_if_the_recipe_says_so(off, prepare, events):
 
 def test_whole_weights_have_no_adapter(prepare, events):
     """The adapter is left out; with the whole weights switched off nothing is left."""
-    context = prepare(adapter=False)
+    context = prepare(adapter="full")
     publish(context)
     assert context.get(Version).files.keys() == {"merged"}
-    context = prepare(adapter=False, publish=Publish(merged=False))
+    context = prepare(adapter="full", publish=Publish(merged=False))
     publish(context)
     assert context.find(Version) is None
     assert "merged is off" in events.of("warning")[-1]["text"]

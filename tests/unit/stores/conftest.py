@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from llamahome_core import Workspace
 from llamahome_stores.config import LocalConfig
 from llamahome_stores.local import LocalStore
 
 
 @pytest.fixture
 def store(tmp_path) -> LocalStore:
-    no_context: Any = None
-    return LocalStore(LocalConfig(root=tmp_path / "store"), no_context)
+    context: Any = SimpleNamespace(workspace=Workspace(tmp_path))
+    return LocalStore(LocalConfig(root=tmp_path / "store"), context)
 
 
 @pytest.fixture

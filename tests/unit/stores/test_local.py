@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -11,9 +13,10 @@ import pytest
 import llamahome_core
 import llamahome_stores
 from llamahome_core import Context as RunContext
-from llamahome_core import Recipe, StorageError, Store, Workspace, files
+from llamahome_core import Interrupted, Recipe, Stop, StorageError, Store, Workspace, files
 from llamahome_stores import plugin
 from llamahome_stores.config import LocalConfig
+from llamahome_stores.local import LocalStore
 
 ROOTS = [str(Path(m.__file__ or "").parent.parent) for m in (llamahome_core, llamahome_stores)]
 
@@ -170,6 +173,33 @@ def test_an_empty_or_missing_folder_is_refused(store, tmp_path):
         with pytest.raises(StorageError, match="has no files to store"):
             store.put("a", tmp_path / name)
     assert not store.root.exists()
+
+
+def test_a_relative_root_is_one_of_the_workspace(tmp_path, monkeypatch):
+    """Not of the folder in which the command is given: the same versions are found from each."""
+    context: Any = SimpleNamespace(workspace=Workspace(tmp_path / "ws"))
+    monkeypatch.setenv("HOME", "/home/somebody")
+    roots = {"../shared": tmp_path / "ws/../shared", "~/models": Path("/home/somebody/models")}
+    for root, expected in roots.items():
+        assert LocalStore(LocalConfig(root=Path(root)), context).root == expected
+
+
+def test_the_lock_keeps_others_out_and_its_holder_in(tmp_path, folder):
+    """Another store object of the same folder waits, and hears a stop; its own methods work."""
+    warnings: list[str] = []
+    stop = Stop()
+    context: Any = SimpleNamespace(stop=stop, warn=warnings.append, workspace=Workspace(tmp_path))
+    first, second = (LocalStore(LocalConfig(root=tmp_path / "store"), context) for _ in range(2))
+    with first.lock():
+        first.put("a", folder)
+        first.delete("a")
+        stop.request()
+        with pytest.raises(Interrupted), second.lock():
+            pass
+    assert f"process {os.getpid()}" in warnings[0]
+    with second.lock():
+        second.put("a", folder)
+    assert first.keys() == ["a"]
 
 
 def test_the_root_is_the_workspace_if_none_is_set(tmp_path, folder):

@@ -130,7 +130,8 @@ def test_of_two_writers_of_one_key_one_wins_and_the_result_is_whole(store, tmp_p
 PROGRAM = """
 import sys, time, os
 from pathlib import Path
-from llamahome_core import files
+from types import SimpleNamespace
+from llamahome_core import Workspace, files
 from llamahome_stores.config import LocalConfig
 from llamahome_stores.local import LocalStore
 def seal(*_):
@@ -140,7 +141,8 @@ if sys.argv[1] == "copied":
     files.folders._seal = seal
 else:
     files.folders.shutil.rmtree = seal
-store = LocalStore(LocalConfig(root=Path(sys.argv[2])), None)
+context = SimpleNamespace(workspace=Workspace(Path(sys.argv[2]).parent))
+store = LocalStore(LocalConfig(root=Path(sys.argv[2])), context)
 store.put("a/v2", Path(sys.argv[3])) if sys.argv[1] == "copied" else store.delete("a/v1")
 """
 
