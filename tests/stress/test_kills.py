@@ -39,3 +39,4 @@ def test_every_killed_run_ends_with_the_bits_of_a_straight_one(
     )
 
     assert found["equal"] == trials, f"seed {seed}:\n{done.stdout}"
+    assert found["published_twice"] == 0, f"seed {seed}:\n{done.stdout}"
