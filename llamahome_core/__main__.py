@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamahome_core.cli import main
+from llamahome_core.cli import program
 
 if __name__ == "__main__":
-    main(prog_name="llamahome")
+    program()

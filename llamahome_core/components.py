@@ -13,7 +13,7 @@ import attrs
 from attrs import field, frozen, validators
 
 from llamahome_core.errors import PluginError, UnavailableError
-from llamahome_core.terminal import foreign
+from llamahome_core.terminal import aside
 
 _NAME = validators.matches_re(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -64,17 +64,15 @@ class Ref:
             PluginError: The module cannot be imported or lacks the attribute.
         """
         module, _, attributes = self.path.partition(":")
-        with foreign() as interrupts:
-            try:
+        try:
+            with aside():
                 found: Any = importlib.import_module(module)
                 for attribute in attributes.split("."):
                     found = getattr(found, attribute)
-            except BaseException as error:
-                if interrupts and isinstance(error, KeyboardInterrupt):
-                    raise
-                raise PluginError(
-                    f"cannot import {self.path!r}: {type(error).__name__}: {error}"
-                ) from error
+        except (Exception, SystemExit, GeneratorExit) as error:
+            raise PluginError(
+                f"cannot import {self.path!r}: {type(error).__name__}: {error}"
+            ) from error
         return found
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llamahome_core.config import Document, Merged
     from llamahome_core.context import Context, Stop
     from llamahome_core.plan import Plan
-    from llamahome_core.recipe import Recipe, Selection
+    from llamahome_core.recipe import Selection
     from llamahome_core.values import Outcome
 
 
@@ -43,8 +43,7 @@ class Kernel:
             narrow it.
         workspace: Where things are kept; found from the working directory if not given.
         extra: Objects with hook implementations, besides what is installed.
-        environ: Environment variables that are settings; the process's if not given. In those,
-            places of the caches of libraries are set, where the user has set none.
+        environ: Environment variables that are settings; the process's if not given.
         user_file: The user's settings file; the platform's place if not given.
 
     Attributes:
@@ -177,6 +176,7 @@ class Kernel:
         Raises:
             ConfigError: The settings are wrong.
         """
+        from llamahome_core.context import Context
         from llamahome_core.resolve import settings_only
 
         self._need_settings()
@@ -185,15 +185,7 @@ class Kernel:
             recipe = settings_only(self.catalog, self._gather(None, given, ())[0])
         else:
             recipe = plan.recipe
-        return self._context(recipe)
-
-    def _context(self, recipe: Recipe, **more: Any) -> Context:
-        """A context; what works with it may load libraries that keep caches."""
-        from llamahome_core.context import Context
-
-        if self.environ is os.environ:  # a program that gave others keeps its own as they are
-            self.workspace.contain_caches(os.environ)
-        return Context(recipe=recipe, workspace=self.workspace, catalog=self.catalog, **more)
+        return Context(recipe=recipe, workspace=self.workspace, catalog=self.catalog)
 
     # --- Runs -----------------------------------------------------------------------------------
 
@@ -273,10 +265,15 @@ class Kernel:
         *,
         resume: bool,
     ) -> Outcome:
-        from llamahome_core.context import Stop
+        from llamahome_core.context import Context, Stop
         from llamahome_core.lifecycle import live
 
-        context = self._context(
-            plan.recipe, directory=directory, stop=stop or Stop(), resume=resume
+        context = Context(
+            recipe=plan.recipe,
+            workspace=self.workspace,
+            catalog=self.catalog,
+            directory=directory,
+            stop=stop or Stop(),
+            resume=resume,
         )
         return live(plan, context, [*plan.recipe.monitors, *monitors])

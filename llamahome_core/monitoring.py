@@ -175,7 +175,7 @@ def _popen(log: Path, *, terminal: bool) -> subprocess.Popen[bytes]:
                 # -P: the working directory is searched only where this process searches it.
                 [sys.executable, "-P", "-m", "llamahome_core.monitor_process"],
                 stdin=subprocess.PIPE,
-                stdout=RESULTS.descriptor if terminal else output,
+                stdout=RESULTS.get() if terminal else output,
                 stderr=output,
                 bufsize=0,
                 env={**os.environ, "PYTHONPATH": path},

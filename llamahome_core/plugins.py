@@ -13,7 +13,7 @@ import pluggy
 from llamahome_core import hookspecs
 from llamahome_core.discovery import Plugin, Policy
 from llamahome_core.errors import BrokenPluginError
-from llamahome_core.terminal import foreign
+from llamahome_core.terminal import aside
 
 T = TypeVar("T")
 
@@ -66,13 +66,11 @@ class Plugins:
     @contextlib.contextmanager
     def _at_its_own_risk(self, plugin: Plugin) -> Iterator[None]:
         """Run code of *plugin*: what it prints is no result, and what it raises breaks it alone."""
-        with foreign() as interrupts:
-            try:
+        try:
+            with aside():
                 yield
-            except BaseException as error:
-                if interrupts and isinstance(error, KeyboardInterrupt):
-                    raise
-                self._set_aside(plugin, error)
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001  # it may raise anything
+            self._set_aside(plugin, error)
 
     def _name_apart(self, plugin: Plugin) -> None:
         """A name belongs to one plugin: objects of one class are numbered, others shadowed."""

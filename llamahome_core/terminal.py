@@ -1,16 +1,15 @@
-"""What comes from outside kept in bounds: text for a terminal, and code of plugins that prints."""
+"""What comes from outside kept in bounds: text for a terminal, and what plugins print."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
-import signal
 import sys
-import threading
 from collections.abc import Iterator
-from types import FrameType
-from typing import Any
+from contextvars import ContextVar
+from typing import TextIO
 
 # Sequences that terminals obey: CSI, then the ones that carry a string, then the short ones. A
 # string that does not end may not swallow the lines after it.
@@ -43,99 +42,38 @@ def clean(text: str, keep: str = "") -> str:
     return _HARMFUL.sub(lambda found: found[0] if found[0] in keep else "", plain)
 
 
-# --- Code of plugins ------------------------------------------------------------------------
+# --- Results --------------------------------------------------------------------------------
+
+RESULTS: ContextVar[TextIO | None] = ContextVar("results", default=None)
+"""Where a command prints its results; None in a program that embeds the kernel."""
 
 
-class _Results:
-    """Standard output, which holds results and nothing else while a command guards it.
+def keep_results_apart() -> None:
+    """For a process that is the command: what it prints as a result is all that is on stdout.
 
-    Attributes:
-        guarded: Whether it is: a program that embeds the kernel keeps its streams as they are.
-        descriptor: A copy of descriptor 1 while that leads to standard error.
+    Descriptor 1 leads to standard error from now on, to the process's end: what a library in C
+    prints, or a child process, is no result. Results have a descriptor of their own.
     """
-
-    def __init__(self) -> None:
-        self.guarded = False
-        self.descriptor: int | None = None
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._stream: Any = None
-        self._left: list[Any] = []
-
-    def turn_aside(self) -> None:
-        """Let what is printed go to standard error, for Python and for C, until `turn_back`."""
-        with self._lock:
-            self._inside += 1
-            if self._inside > 1:
-                return
-            self._stream, sys.stdout = sys.stdout, sys.stderr
-            with contextlib.suppress(OSError, ValueError, AttributeError):  # it has no descriptor
-                if self._stream.fileno() == 1:
-                    self.descriptor = os.dup(1)
-                    os.dup2(2, 1)
-
-    def turn_back(self) -> None:
-        """The last to leave restores standard output."""
-        with self._lock:
-            self._inside -= 1
-            if self._inside:
-                return
-            if sys.stdout is not sys.stderr:
-                self._left.append(sys.stdout)  # a wrapper of stderr: collected, it would close it
-            sys.stdout, descriptor, self.descriptor = self._stream, self.descriptor, None
-            if descriptor is not None:
-                os.dup2(descriptor, 1)
-                os.close(descriptor)
-
-
-RESULTS = _Results()
-"""The process has one standard output, so this is one for all kernels."""
-
-
-@contextlib.contextmanager
-def guarded() -> Iterator[None]:
-    """For a command: in the block, nothing that `aside` holds is printed to standard output."""
-    before, RESULTS.guarded = RESULTS.guarded, True
-    try:
-        yield
-    finally:
-        RESULTS.guarded = before
+    stream = sys.stdout
+    stream.flush()
+    if stream.fileno() == 1:  # else it was closed, and leads nowhere
+        unbuffered = getattr(stream, "write_through", False)
+        sys.stdout = sys.__stdout__ = io.TextIOWrapper(  # type: ignore[misc]  # shutil asks it for the width
+            open(os.dup(1), "wb", buffering=0 if unbuffered else -1),  # noqa: PTH123, SIM115  # Python closes it
+            encoding=stream.encoding,
+            errors=stream.errors,
+            line_buffering=stream.line_buffering,
+            write_through=unbuffered,
+        )
+        os.dup2(2, 1)
+    RESULTS.set(sys.stdout)
 
 
 @contextlib.contextmanager
 def aside() -> Iterator[None]:
-    """In the block, what is printed is no result: it goes to standard error, if that is guarded."""
-    if not RESULTS.guarded:
+    """In the block, Python's `print` is no result: it goes to standard error, in a command."""
+    if RESULTS.get() is None:  # another program's streams are its own
         yield
         return
-    RESULTS.turn_aside()
-    try:
+    with contextlib.redirect_stdout(sys.stderr):
         yield
-    finally:
-        RESULTS.turn_back()
-
-
-@contextlib.contextmanager
-def foreign() -> Iterator[list[int]]:
-    """For code of a plugin that is imported or declares: what it prints goes `aside`.
-
-    Yields:
-        The signals of Ctrl-C that came: without one, a KeyboardInterrupt is the plugin's own.
-    """
-    came: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-
-    def note(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        before(number, frame)  # type: ignore[operator, misc]  # it was asked whether it can be called
-
-    with aside():
-        if not callable(before) or threading.current_thread() is not threading.main_thread():
-            yield came  # no other thread gets a signal
-            return
-        signal.signal(signal.SIGINT, note)
-        try:
-            yield came
-        finally:
-            if signal.getsignal(signal.SIGINT) is note:
-                signal.signal(signal.SIGINT, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from llamahome_core.components import Ref
 from llamahome_core.discovery import Policy
 from llamahome_core.errors import PluginError, UnknownNameError, suggest
 from llamahome_core.kernel import Kernel
-from llamahome_core.terminal import guarded
+from llamahome_core.terminal import keep_results_apart
 
 # Summaries stand here so that --help imports none of the modules (click's own lazy recipe does).
 COMMANDS = {
@@ -66,6 +67,7 @@ class State:
         log_format: ``human`` or ``json``.
         asked: Which plugins ``-p`` and ``--strict`` ask for.
         make: Makes the kernel.
+        process: Whether the process is the command's own, and its variables may be set.
     """
 
     verbosity: int = 0
@@ -73,6 +75,7 @@ class State:
     log_format: str = "human"
     asked: Policy = field(factory=Policy)
     make: Callable[[Policy], Kernel] = field(default=lambda policy: Kernel(policy=policy))
+    process: bool = False
     _kernel: Kernel | None = None
 
     @property
@@ -83,9 +86,12 @@ class State:
             ConfigError: The settings cannot say which plugins may load.
             UnknownNameError: ``-p`` or ``LLAMAHOME_PLUGINS`` names a plugin that is not installed.
         """
-        if self.lenient_kernel.settings_error is not None:
-            raise self.lenient_kernel.settings_error
-        return self.lenient_kernel
+        kernel = self.lenient_kernel
+        if kernel.settings_error is not None:
+            raise kernel.settings_error
+        if self.process:
+            kernel.workspace.contain_caches(os.environ)
+        return kernel
 
     @property
     def lenient_kernel(self) -> Kernel:
@@ -260,19 +266,28 @@ def main(
     Raises:
         SystemExit: Always, with the exit code.
     """
+    state = state or State()
+    try:
+        code = _obey(args, prog_name, state)
+    except BaseException as error:  # noqa: BLE001  # each of them has an exit code
+        from llamahome_core.cli.endings import end
+
+        code = end(error, state, llamahome)
+    sys.exit(code)
+
+
+def program() -> None:
+    """The process ``llamahome``: what is on its standard output are its results alone.
+
+    Raises:
+        SystemExit: Always, with the exit code.
+    """
     if None in (sys.stdin, sys.stdout, sys.stderr):
         from llamahome_core.cli.output import open_closed
 
         open_closed()
-    state = state or State()
-    with guarded():
-        try:
-            code = _obey(args, prog_name, state)
-        except BaseException as error:  # noqa: BLE001  # each of them has an exit code
-            from llamahome_core.cli.endings import end
-
-            code = end(error, state, llamahome)
-    sys.exit(code)
+    keep_results_apart()
+    main(state=State(process=True))
 
 
 def _obey(args: list[str] | None, prog_name: str, state: State) -> Any:

@@ -69,7 +69,8 @@ def run(  # one for each option
 
     state = ctx.ensure_object(State)
     kernel = state.kernel
-    plan = None if recipe is None else kernel.plan(recipe, assignments=assignments)
+    with aside():  # settings classes and stages are code of plugins
+        plan = None if recipe is None else kernel.plan(recipe, assignments=assignments)
     log.show(state.verbosity, json=state.log_format == "json")
     monitors = _console(kernel, state, "json" if as_json else progress)
     stop = Stop()

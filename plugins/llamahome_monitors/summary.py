@@ -138,14 +138,21 @@ class Summary:
         if not state.evals:
             return
         # A resumed session did not see the evaluation before training; the end event tells it.
-        metrics, best = state.end.get("metrics") or {}, state.best
+        metrics, last = state.end.get("metrics") or {}, state.evals[-1].get("loss")
         first = metrics.get("evaluate_loss_before", state.evals[0].get("loss"))
-        if best is None or best["loss"] == first:
+        if len(state.evals) == 1 and "evaluate_loss_before" not in metrics:
             yield self._cells("eval", evaluation(state.evals[-1]))
             return
-        words = f"{fmt.loss(first)} {to} {fmt.loss(best['loss'])}"
-        change = f"{100 * (best['loss'] / first - 1):+.1f} %" if first else ""
-        yield self._cells("eval", words, f"best at step {best.get('step')}", change)
+        # What is published is the last state: the best one is told beside it, not in its place.
+        change = f"{100 * (last / first - 1):+.1f} %" if first and last is not None else ""
+        yield self._cells("eval", f"{fmt.loss(first)} {to} {fmt.loss(last)}", self._best(), change)
+
+    def _best(self) -> str:
+        best, last = self.state.best, self.state.evals[-1]
+        if best is None:
+            return ""
+        at = f"at step {best.get('step')}"
+        return f"best {at}" if best is last else f"best {fmt.loss(best['loss'])} {at}"
 
     def _speed(self) -> Iterator[Text]:
         state = self.state

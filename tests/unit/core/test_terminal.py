@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import subprocess
 import sys
-import threading
 
 import pytest
 
 from llamahome_core import clean, log
-from llamahome_core.terminal import RESULTS, aside, foreign, guarded
 
 
 @pytest.mark.parametrize(
@@ -58,90 +55,45 @@ def test_the_log_on_a_terminal_is_harmless_too(capsys):
     assert "\x1b" not in shown
 
 
-# --- Code of plugins
+# --- Results
 
 PRINTS = """
-import os, sys
-from llamahome_core.terminal import aside, guarded
-def both(word):
-    print("print", word, flush=True)
-    os.write(1, f"write {word}\\n".encode())
-def once():
+import ctypes, os, subprocess, sys
+from llamahome_core.terminal import aside, keep_results_apart
+if sys.argv[1] == "command":
+    keep_results_apart()
+ctypes.CDLL(None).puts(b"C library")
+subprocess.run(["echo", "child"])
+with aside():
+    print("aside")
     with aside():
-        both("aside")
-        with aside():
-            both("deeper")
-        both("still aside")
-    both("result")
-if sys.argv[1] == "guarded":
-    with guarded():
-        once()
-    with aside():
-        both("after")
-else:
-    once()
+        print("deeper")
+    print("still aside")
+os.write(1, b"descriptor\\n")
+print("result")
 """
 
 
-def printed(*words: str) -> tuple[str, list[str]]:
+def printed(who: str) -> tuple[list[str], list[str]]:
     done = subprocess.run(
-        [sys.executable, "-c", PRINTS, *words], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PRINTS, who], capture_output=True, text=True, check=True
     )
-    return done.stdout, done.stderr.splitlines()
+    return sorted(done.stdout.splitlines()), sorted(done.stderr.splitlines())
 
 
-def test_a_command_that_guards_its_results_finds_nothing_foreign_among_them():
-    """For Python and for descriptor 1; what is not aside, and what comes after, is as ever."""
-    out, err = printed("guarded")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_command_finds_nothing_foreign_among_its_results(monkeypatch, unbuffered: str):
+    """What C keeps to print at the end is no result either."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
 
-    assert out == "print result\nwrite result\nprint after\nwrite after\n"
-    words = ("aside", "deeper", "still aside")
-    assert err == [f"{how} {word}" for word in words for how in ("print", "write")]
+    out, err = printed("command")
+
+    assert out == ["result"]
+    assert err == ["C library", "aside", "child", "deeper", "descriptor", "still aside"]
 
 
 def test_a_program_that_embeds_the_kernel_keeps_its_streams():
     out, err = printed("embedded")
 
-    assert out.count("\n") == 8
+    assert len(out) == 7
     assert err == []
-
-
-def test_the_last_of_several_threads_turns_the_streams_back(monkeypatch):
-    """However their blocks overlap; a stream without a descriptor is turned aside as well."""
-    out, err = io.StringIO(), io.StringIO()
-    monkeypatch.setattr(sys, "stdout", out)
-    monkeypatch.setattr(sys, "stderr", err)
-    inside, leave = threading.Event(), threading.Event()
-
-    def stay() -> None:
-        with aside():
-            inside.set()
-            leave.wait(30)
-
-    with guarded():
-        thread = threading.Thread(target=stay)
-        with aside():
-            thread.start()
-            inside.wait(30)
-        sys.stdout.write("one of them is inside")
-        leave.set()
-        thread.join()
-        sys.stdout.write("a result")
-
-    assert (out.getvalue(), err.getvalue()) == ("a result", "one of them is inside")
-    assert RESULTS.descriptor is None
-
-
-def test_what_a_plugin_puts_in_the_place_of_stdout_goes_and_harms_nothing(monkeypatch):
-    """A wrapper that is thrown away would close what it wraps: here, standard error."""
-    out, raw = io.StringIO(), io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", out)
-    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, write_through=True))
-
-    with guarded(), foreign():
-        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(sys.stdout.buffer, "latin-1"))
-
-    sys.stdout.write("a result")
-    assert out.getvalue() == "a result"
-    sys.stderr.write("still open")
-    assert raw.getvalue() == b"still open"

@@ -103,15 +103,18 @@ def test_a_run_without_numbers_has_a_summary():
     ("losses", "words"),
     [
         ([2.0], "eval      2.000 @0"),
-        ([2.0, 2.5], "eval      2.500 @1"),
-        ([2.0, 1.5, 1.8], "2.000 → 1.500 · best at step 1 · -25.0 %"),
+        ([2.0, 2.5], "2.000 → 2.500 · best 2.000 at step 0 · +25.0 %"),
+        ([2.0, 1.5, 1.8], "2.000 → 1.800 · best 1.500 at step 1 · -10.0 %"),
+        ([2.0, 1.5], "2.000 → 1.500 · best at step 1 · -25.0 %"),
+        ([2.0, None], "2.000 → not finite · best 2.000 at step 0"),
+        ([None, None], "not finite → not finite"),
         ([None, 1.5], "eval      not finite → 1.500 · best at step 1"),
         ([None], "eval      not finite @0"),
         ([0.0, -1.0], "0.000 → -1.000 · best at step 1"),
     ],
 )
 def test_evaluations_in_the_summary(losses: list[float | None], words: str):
-    """From the first to the best; what never got better is just told."""
+    """From the first to the last, which is what is published; the best beside it."""
     evals = [{"t": "eval", "step": n, "loss": loss} for n, loss in enumerate(losses)]
     lines = summary([*evals, {"t": "end", "status": "finished"}]).splitlines()
     assert lines[1].endswith(words)

@@ -65,7 +65,10 @@ def test_a_monitor_that_goes_wrong_is_one_warning(bench: Bench, factory: str, wo
     monitors = bench.monitors(factory)
     monitors.start()
     bench.steps(1, 3)
-    time.sleep(0.8)
+    if factory == "TickRaises":  # a tick comes with time, and not with an event
+        log = bench.directory / "log" / "monitor-fake.log"
+        bench.eventually(lambda: log.exists() and log.read_text().count("Traceback") == 3)
+    assert bench.log.texts == []
     monitors.close()
     [warning] = bench.log.texts
     assert words in warning
@@ -119,7 +122,7 @@ def test_a_hanging_monitor_is_killed_and_delays_nobody(bench: Bench):
     bench.eventually(lambda: bench.seen.count("run None") == 3)
     began = time.monotonic()
     monitors.close(timeout=1.0)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 8.0  # it would be 10 for each if they did not share
     assert [("did not end in time" in text) for text in bench.log.texts] == [True, True]
     assert bench.seen.count("closed") == 1
 
