@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ def live(plan: Plan, context: Context, monitors: Sequence[Selection]) -> Outcome
         manager.register(Execution(), _OURS)
     with held(directory):
         if not context.resume:
-            write_record(directory, plan)
+            _begin(directory, plan)
         events = EventLog(directory / "events.jsonl")
         context.events = events
         context.stop.listener = lambda number: _tell_stopping(events, number)
@@ -58,6 +59,15 @@ def live(plan: Plan, context: Context, monitors: Sequence[Selection]) -> Outcome
             context.stop.listener = None
             with contextlib.suppress(StorageError):  # it was synced, or the disk fails anyway
                 events.close()
+
+
+def _begin(directory: Path, plan: Plan) -> None:
+    """Write what the run is; a folder that it does not fit into would be a run without a recipe."""
+    try:
+        write_record(directory, plan)
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
 
 
 def _directory(context: Context) -> Path:

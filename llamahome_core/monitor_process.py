@@ -17,6 +17,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from llamahome_core.components import Ref
+from llamahome_core.terminal import flush
 
 DISABLED = 3
 """Exit code of a monitor that failed too often."""
@@ -229,6 +230,8 @@ def _main() -> int:
     tail = Tail(Path(order["directory"]) / EVENTS, start)
     code = _Follower(monitor, tail, order["offset"], log).follow(gone, order["run"])
     _limit(printed)
+    for stream in (sys.stdout, sys.stderr):
+        flush(stream)
     return code
 
 

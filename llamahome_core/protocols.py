@@ -1,7 +1,9 @@
 """The interfaces where plugins meet; each is as small as its users allow, and says why.
 
-A factory declared by a plugin returns an object that has these methods; nothing inherits. Tensors
-and arrays are typed ``Any``: the kernel does not know torch or numpy.
+A factory declared by a plugin returns an object that has all these methods. It need not inherit,
+except to have a default: a method that says *Default* may be left out of a class that inherits
+from its Protocol, as in ``class MySource(ModelSource)``. Tensors and arrays are typed ``Any``: the
+kernel does not know torch or numpy.
 """
 
 from __future__ import annotations
@@ -39,12 +41,15 @@ class ModelSource(Protocol):
     def pin(self, reference: ModelReference) -> ModelReference:
         """*reference* with the revision that it means now, such as the commit of a branch.
 
-        *reference* itself where nothing can come to mean something else; nobody is asked then.
+        Default: *reference* itself, for nothing can come to mean something else. The revision may
+        look as it likes. It is recorded with the model, and stands for the name as long as the
+        network is off.
 
         Raises:
             OfflineError: The network is needed and off or unreachable.
             ModelError: There is no such model.
         """
+        return reference
 
     def fetch(self, reference: ModelReference, folder: Path, progress: Progress) -> Path:
         """Bring the model and return the file or folder that holds it.
@@ -214,9 +219,12 @@ class Steps(Protocol):
     def origin(self, documents: Sequence[int]) -> str:
         """Where documents came from, in words for people: ``a.jsonl rows 3, 17``.
 
+        Default: their numbers, ``documents 3, 17``.
+
         Args:
             documents: Numbers of documents, as a step's ``rows`` has them.
         """
+        return f"documents {', '.join(map(str, documents))}"
 
 
 class PreparedData(Protocol):
@@ -240,10 +248,6 @@ class PreparedData(Protocol):
 class Adapter(Protocol):
     """What of the model is trained, and how that is saved alone and merged."""
 
-    @property
-    def separable(self) -> bool:
-        """Whether what is trained can be saved alone; whole weights cannot."""
-
     def apply(self, model: Any) -> Any:
         """The model to train, its other parameters frozen."""
 
@@ -251,7 +255,7 @@ class Adapter(Protocol):
         """A plain transformers model with what was trained folded in; *model* may be consumed."""
 
     def save(self, model: Any, folder: Path) -> bool:
-        """Write the adapter alone, for ``peft``; false if it is not :attr:`separable`."""
+        """Write the adapter alone, for ``peft``; false if whole weights were trained."""
 
 
 class Optimizer(Protocol):
@@ -393,9 +397,6 @@ class Registry(Protocol):
 
         A tag belongs to the newest version that was given it.
         """
-
-    def next_number(self, name: str) -> int:
-        """The number that the next version of *name* will have, if nobody publishes before."""
 
     def find(self, label: str) -> Version:
         """``name``, ``name:tag`` or ``name:v3``; a bare name means ``latest``, else the newest.

@@ -12,10 +12,10 @@ positive = validators.gt(0)
 optional_positive = validators.optional(validators.gt(0))
 # Far from where numbers of 64 bits end, and more than any run can use.
 _up_to_a_billion = validators.optional(validators.and_(positive, validators.le(10**9)))
-NAME = (
-    r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
-    r"(?#up to 100 letters, digits, dots, hyphens and underscores, a letter or digit first)"
-)
+_WORD = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+_SIGNS = "up to 100 letters, digits, dots, hyphens and underscores, a letter or digit first"
+NAME = rf"{_WORD}(?#{_SIGNS})"
+TAG = rf"(?!v\d+$){_WORD}(?#{_SIGNS}; and not the number of a version, such as v1)"
 
 
 def _exactly_one(**given: object) -> None:
@@ -135,7 +135,7 @@ class Publish:
     """Name of the model in the registry; the recipe's name if not set."""
     tags: tuple[str, ...] = field(
         default=("latest",),
-        validator=validators.deep_iterable(validators.matches_re(NAME)),
+        validator=validators.deep_iterable(validators.matches_re(TAG)),
     )
     """Tags that point at the new version."""
     merged: bool = True

@@ -59,10 +59,10 @@ def keep_results_apart() -> None:
     if stream.fileno() == 1:  # else it was closed, and leads nowhere
         unbuffered = getattr(stream, "write_through", False)
         sys.stdout = sys.__stdout__ = io.TextIOWrapper(  # type: ignore[misc]  # shutil asks it for the width
-            open(os.dup(1), "wb", buffering=0 if unbuffered else -1),  # noqa: PTH123, SIM115  # Python closes it
+            os.fdopen(os.dup(1), "wb", 0 if unbuffered else -1),
             encoding=stream.encoding,
             errors=stream.errors,
-            line_buffering=stream.line_buffering,
+            line_buffering=bool(stream.line_buffering),
             write_through=unbuffered,
         )
         os.dup2(2, 1)
@@ -77,3 +77,17 @@ def aside() -> Iterator[None]:
         return
     with contextlib.redirect_stdout(sys.stderr):
         yield
+
+
+def forget(stream: TextIO | None) -> None:
+    """Let what *stream* still holds go nowhere; Python would complain of it at exit."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]  # a replaced stream may lack it
+
+
+def flush(stream: TextIO) -> None:
+    """Write what *stream* holds, or drop it: at its end Python would complain and exit with 120."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        forget(stream)

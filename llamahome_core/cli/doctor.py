@@ -108,7 +108,9 @@ def _workspace(root: Path) -> Iterator[Finding]:
     if not os.access(nearest, os.W_OK):
         yield "disk", "problem", f"{nearest} cannot be written; export LLAMAHOME_HOME=/a/folder"
     free = shutil.disk_usage(nearest).free / 2**30
-    yield "disk", "ok" if free > 2 else "warning", f"{free:.1f} GiB free"  # noqa: PLR2004  # a small model and a run
+    # A small model and a run take two; with less than a tenth not even a checkpoint has room.
+    status = "ok" if free > 2 else "warning" if free > 0.1 else "problem"  # noqa: PLR2004  # just said
+    yield "disk", status, f"{free:.1f} GiB free"
 
 
 def _plugins(kernel: Kernel) -> Iterator[Finding]:

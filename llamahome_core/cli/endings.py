@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llamahome_core.cli.output import LINES, say, unwritable, use_color
-from llamahome_core.errors import LlamaHomeError, StorageError, WorkspaceError
+from llamahome_core.errors import LlamaHomeError, PluginError, StorageError, WorkspaceError
 from llamahome_core.terminal import clean
 
 if TYPE_CHECKING:
@@ -73,6 +73,15 @@ def _is_stuck() -> bool:
     except ValueError:  # it was closed
         return False
     return False
+
+
+def left(error: SystemExit) -> PluginError:
+    """What to say where a plugin ended the program from the middle of our work."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return PluginError(
+        f"{where.filename}:{where.lineno} ended the program: SystemExit({error.code!r})",
+        hint="a plugin raises an error instead; llamahome plugins lists them",
+    )
 
 
 def report(error: LlamaHomeError, state: State) -> int:

@@ -32,13 +32,15 @@ GITIGNORE = ".cache/\nruns/\ndata/models/\n.env\n"
         ("llamahome init bots", "make a folder `bots` that is one"),
     ],
 )
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
-def init(folder: Path) -> None:
+@click.argument("folder", type=click.Path(file_okay=False), default=".")
+def init(folder: str) -> None:
     """Make FOLDER (here, if not given) a workspace: settings, catalogue, data, runs.
 
     What is there already stays as it is. Commands find the workspace from every folder in it.
     """
-    root = folder.absolute()
+    if not folder.strip():  # a shell variable that is not set, and not "here"
+        raise click.UsageError("the folder has no name; give none to take this one")
+    root = Path(folder).absolute()
     if (root / MARKER).exists():
         raise WorkspaceError(
             f"{root} is a workspace already", hint=f"edit {root / MARKER}, or choose another folder"
@@ -52,5 +54,5 @@ def init(folder: Path) -> None:
     # Last: it is what makes the folder a workspace.
     files.write_text(root / MARKER, SETTINGS)
     write(str(root))
-    there = "" if root == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    there = "" if root == Path.cwd() else f"cd {shlex.quote(folder)} && "
     say(f"next: {there}llamahome run quickstart")

@@ -14,9 +14,9 @@ from attrs import define, field
 from llamahome_core.cli.help import Group
 from llamahome_core.components import Ref
 from llamahome_core.discovery import Policy
-from llamahome_core.errors import PluginError, UnknownNameError, suggest
+from llamahome_core.errors import UnknownNameError, suggest
 from llamahome_core.kernel import Kernel
-from llamahome_core.terminal import keep_results_apart
+from llamahome_core.terminal import flush, forget, keep_results_apart
 
 # Summaries stand here so that --help imports none of the modules (click's own lazy recipe does).
 COMMANDS = {
@@ -136,7 +136,9 @@ class Lazy(Group):
             except SystemExit as error:
                 # Ours return or say `ctx.exit`: it was a plugin, and 0 would look like success.
                 if ctx.invoked_subcommand in COMMANDS:
-                    raise _left(error) from error
+                    from llamahome_core.cli.endings import left
+
+                    raise left(error) from error
                 raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -174,16 +176,6 @@ class Lazy(Group):
             formatter.write_dl(rows)
 
 
-def _left(error: SystemExit) -> PluginError:
-    import traceback
-
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return PluginError(
-        f"{where.filename}:{where.lineno} ended the program: SystemExit({error.code!r})",
-        hint="a plugin raises an error instead; llamahome plugins lists them",
-    )
-
-
 @contextlib.contextmanager
 def _reader_may_go() -> Iterator[None]:
     """A reader that has read enough (`llamahome runs list | head`) is no failure.
@@ -193,8 +185,6 @@ def _reader_may_go() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        from llamahome_core.cli.output import forget
-
         forget(sys.stdout)
         raise click.exceptions.Exit(0) from None
 
@@ -287,7 +277,10 @@ def program() -> None:
 
         open_closed()
     keep_results_apart()
-    main(state=State(process=True))
+    try:
+        main(state=State(process=True))
+    finally:
+        flush(sys.stderr)  # whether anybody reads it changes no exit code
 
 
 def _obey(args: list[str] | None, prog_name: str, state: State) -> Any:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
 from llamahome_core.errors import StorageError
-from llamahome_core.terminal import clean
+from llamahome_core.terminal import clean, forget
 
 LINES = "\n\t"
 """What stays of the control characters where text has several lines."""
@@ -72,12 +71,6 @@ def say(text: str = "", *, styled: bool = False) -> None:
         click.echo(text, err=True, color=True)
     except OSError:
         forget(sys.stderr)
-
-
-def forget(stream: TextIO | None) -> None:
-    """Let what *stream* still holds go nowhere; Python would complain of it at exit."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]  # a replaced stream may lack it
 
 
 def open_closed() -> None:

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 @as_json
 @click.pass_obj
 def plan(state: State, recipe: str, assignments: tuple[str, ...], as_json: bool) -> None:
-    """Show what RECIPE would do: components, data, steps. Loads no weights, downloads nothing."""
+    """Show what RECIPE would do: components, data, steps. Loads no weights, downloads nothing.
+
+    What it prepares of the data is kept in the workspace, and a run has no need to do it again.
+    """
     kernel = state.kernel
     with aside():  # settings classes and stages are code of plugins
         made = kernel.plan(recipe, assignments=assignments)

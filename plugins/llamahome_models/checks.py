@@ -42,7 +42,7 @@ def cache(context: Context) -> Iterator[Finding]:
         intact += 1
         size += sum(entry["size"] for entry in manifest.files.values())
         yield "info", f"{_name(manifest)} in {folder}"
-    yield "ok", f"{intact} models, {size / 1e9:.2f} GB in {root}"
+    yield "ok", f"{intact} model{'' if intact == 1 else 's'}, {size / 1e9:.2f} GB in {root}"
     if left := _unfinished(root):
         yield "info", f"{len(left)} unfinished downloads, removed by the next one"
 

@@ -14,6 +14,9 @@ An answer, found by character offsets, ends with its end-of-turn token and inclu
 it, such as a newline.
 
 Special tokens come from the template alone: their names in messages, tools and plain text are text.
+
+A template that asks for the time is told a day, the same for all that a codec encodes: that on
+which the run began. A run that is resumed later goes on with the prompts that it began with.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,7 @@ from llamahome_core import (
     ModelError,
     ModelFolder,
     UnknownNameError,
+    read_events,
 )
 from llamahome_models.prompts import PromptCache
 from llamahome_models.template import ChatTemplate, plain_messages
@@ -52,7 +57,16 @@ def make_codec(context: Context) -> Codec:
     cache: Cache | None = None
     with contextlib.suppress(UnknownNameError):  # without caches it works as well, only slower
         cache = context.get(Cache)
-    return Codec(folder, cache, context.warn)
+    return Codec(folder, cache, context.warn, _day(context))
+
+
+def _day(context: Context) -> date:
+    """The day on which the run began, by its first event; outside a run, today. In UTC."""
+    if context.directory is not None:
+        with contextlib.suppress(FileNotFoundError):
+            for _, event in read_events(context.directory / "events.jsonl"):
+                return datetime.fromisoformat(event["time"]).date()
+    return datetime.now(UTC).date()
 
 
 class Codec:
@@ -63,20 +77,22 @@ class Codec:
         folder: ModelFolder,
         cache: Cache | None = None,
         warn: Callable[[str], None] | None = None,
+        day: date | None = None,
     ) -> None:
         self._name = folder.name
         self._prompts = None if cache is None else PromptCache(cache)
         self._warn = warn
         self._text = TextTokenizer(folder)
         self._settings, self._literals = self._text.settings, self._text.literals
-        self._digest = digest(folder.path)
+        self._day = day or datetime.now(UTC).date()
+        self._digest = digest(folder.path, self._settings.chat_template, self._day)
         self._added = frozenset(self._settings.added_tokens_decoder)
         self._templates: dict[bool, ChatTemplate] = {}
         self._end_ids = self._find_end_ids(folder.path)
 
     @property
     def digest(self) -> str:
-        """Hash over the tokenizer's files and the chat template."""
+        """Hash over the tokenizer, the chat template, and the day if the template asks for it."""
         return self._digest
 
     @property
@@ -133,12 +149,13 @@ class Codec:
     ) -> tuple[str, list[int], list[tuple[int, int]], list[tuple[int, int]]]:
         """A conversation's text and tokens, their characters, and those of the answers."""
         template, turns = self._template(tools=bool(tools)), plain_messages(messages)
-        literal = bool(self._literals.found(turns) or self._literals.found(tools))
-        if literal:
-            turns, tools = self._literals.hide(turns), self._literals.hide(tools)
+        letters: dict[str, str] = {}
+        if literal := self._has_name(turns) or self._has_name(tools):
+            letters = self._literals.letters([turns, tools])
+            turns, tools = (self._literals.hide(value, letters) for value in (turns, tools))
         text, ranges = template.render(turns, tools, reply=reply)
         if literal:
-            text = self._literals.reveal(text)
+            text = self._literals.reveal(text, letters)
         cuts = [start for start, _ in ranges]
         return text, *self._text.encode(text, cuts, literal=literal), ranges
 
@@ -165,14 +182,18 @@ class Codec:
 
     def _document(self, text: str) -> list[int]:
         """The begin of a document."""
-        name = self._literals.found(text)
+        return self._text.prefix + self._text.encode(text, literal=self._has_name(text))[0]
+
+    def _has_name(self, value: Any) -> bool:
+        """Whether *value* has the name of a special token in it; the first time, tell the user."""
+        name = self._literals.found(value)
         if name and self._warn:
             self._warn(
                 f"there is text with {name} in it, which is read as text and not as the special "
-                "token; conversations are written as messages"
+                "token; only a chat template writes those, for conversations given as messages"
             )
             self._warn = None  # once is enough
-        return self._text.prefix + self._text.encode(text, literal=name is not None)[0]
+        return name is not None
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of *ids*, without special tokens."""
@@ -198,7 +219,7 @@ class Codec:
                 )
             source = self._settings.get_chat_template(tools=[] if tools else None)
             variables = {k: str(v) for k, v in self._settings.special_tokens_map.items()}
-            self._templates[tools] = ChatTemplate(source, variables, self._name)
+            self._templates[tools] = ChatTemplate(source, variables, self._name, self._day)
         return self._templates[tools]
 
     def _span(

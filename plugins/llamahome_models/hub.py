@@ -23,7 +23,7 @@ from llamahome_models import layout
 from llamahome_models.config import HubConfig
 from llamahome_models.references import refuse_checksum
 
-COMMIT = re.compile(r"[0-9a-f]{40}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _PATIENCE = 10.0
 """Seconds for the hub to say which commit a branch is at."""
@@ -51,18 +51,21 @@ class HubSource:
     def pin(self, reference: ModelReference) -> ModelReference:
         """*reference* at the commit that its revision, or the main branch, is at now.
 
+        With the network switched off: was at when it came into the hub's cache.
+
         Raises:
-            OfflineError: The network is off or the hub cannot be reached.
+            OfflineError: The network is off and nothing in the cache, or the hub cannot be reached.
             ModelError: There is no such model or revision, it needs a token, or *reference* has
                 a checksum.
         """
         from huggingface_hub import HfApi
 
         refuse_checksum(reference)
-        if COMMIT.fullmatch(reference.revision or ""):
+        if _COMMIT.fullmatch(reference.revision or ""):
             return reference
         if is_offline(self.context):
-            raise _switched_off(reference)
+            with _explained(reference, offline=True):
+                return evolve(reference, revision=self._download(reference, offline=True).name)
         with _explained(reference, offline=False):
             info = HfApi(endpoint=self.config.endpoint).model_info(
                 reference.location,
@@ -75,9 +78,6 @@ class HubSource:
     def fetch(self, reference: ModelReference, folder: Path, progress: Progress) -> Path:
         """Download what is not in the hub's cache, and place it below *folder*.
 
-        Returns:
-            A folder that is named after the commit, which the revision may not tell.
-
         Raises:
             OfflineError: The network is off or the hub cannot be reached.
             ModelError: There is no such model or revision, it needs a token, or *reference* has
@@ -86,13 +86,16 @@ class HubSource:
         refuse_checksum(reference)
         offline = is_offline(self.context)
         with _explained(reference, offline=offline):
-            snapshot = self._download(reference, progress, offline=offline)
+            snapshot = self._download(reference, offline=offline, progress=progress)
         target = folder / snapshot.name
         target.mkdir()
         layout.place(snapshot, target)
         return target
 
-    def _download(self, reference: ModelReference, progress: Progress, *, offline: bool) -> Path:
+    def _download(
+        self, reference: ModelReference, *, offline: bool, progress: Progress | None = None
+    ) -> Path:
+        """The folder of the commit in the hub's cache; it is named after the commit."""
         from huggingface_hub import snapshot_download
 
         return Path(
@@ -104,8 +107,8 @@ class HubSource:
                 local_files_only=offline,
                 max_workers=self.config.workers,
                 allow_patterns=[*layout.PATTERNS, *layout.DOCUMENTS],
-                ignore_patterns=["*/*", *layout.IGNORED],
-                tqdm_class=_reporting(progress),
+                ignore_patterns=["*/*.json", "*/*.safetensors", *layout.IGNORED],
+                tqdm_class=_reporting(progress) if progress else None,
             )
         )
 

@@ -15,6 +15,9 @@ from llamahome_core import ModelError, UnsafeModelError, files
 PATTERNS = ("*.json", "*.jinja", "*.safetensors", "merges.txt", "tokenizer.model", "vocab.txt")
 """The files that make a model. Whatever else lies there is neither read nor copied."""
 
+TEMPLATES = "additional_chat_templates"
+"""A folder with more of a model's ``*.jinja``, such as one for tools; no other folder is read."""
+
 DOCUMENTS = ("LICENSE*", "NOTICE*", "README.md")
 """Kept with a model where they are, and no part of its identity."""
 
@@ -33,8 +36,9 @@ _KERNEL_KEYS = ("_attn_implementation", "attn_implementation", "_experts_impleme
 
 
 def model_files(folder: Path) -> list[str]:
-    """Names of the files in *folder* that make the model, sorted."""
-    names = (path.name for path in folder.iterdir() if path.is_file())
+    """Names of the files in *folder* that make the model, sorted; those in folders have a ``/``."""
+    paths = [*folder.iterdir(), *(folder / TEMPLATES).glob("*.jinja")]
+    names = (path.relative_to(folder).as_posix() for path in paths if path.is_file())
     return sorted(n for n in names if _fits(n, PATTERNS) and not _fits(n, IGNORED))
 
 
@@ -203,6 +207,7 @@ def place(source: Path, target: Path) -> None:
     documents = [p.name for p in source.iterdir() if p.is_file() and _fits(p.name, DOCUMENTS)]
     for name in [*model_files(source), *documents]:
         real = (source / name).resolve()
+        (target / name).parent.mkdir(exist_ok=True)
         try:
             os.link(real, target / name)
         except OSError:

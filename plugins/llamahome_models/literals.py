@@ -3,22 +3,25 @@
 A chat template writes its control tokens by name, and the tokenizer takes every such name for the
 token. So a message with ``<|im_end|>`` in it could end its own turn and open another, in training
 data and in a prompt alike. Here a template is rendered with such names hidden. What it then
-writes by name are its own tokens: they get aliases that nobody can guess, which a second tokenizer
-knows, and that one takes names for text. All else stays as the model's tokenizer has it.
+writes by name are its own tokens: they get aliases that nobody can guess. A second tokenizer, in
+which these stand in the place of the names, has no token that a name could become. All else stays
+as the model's tokenizer has it; what that does not know at all still is its unknown token.
 
-Nothing of this is done for a text without such a name, which is nearly every text.
+Nothing of this is done for a text without such a name, which is nearly every text. A tokenizer may
+make a name of other text, such as letters of full width, when it normalises it. That counts as one.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import chain
 from typing import Any
 
-# Unicode leaves these two planes to private use; no text in any language has them.
+# Unicode leaves these two planes to private use; no language is written with them.
 _PRIVATE = range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE)
 
 
@@ -34,45 +37,66 @@ class Literals:
         self._special = {token.content: at for at, token in added.items() if token.special}
         self._names = _any_of(list(self._special)) if self._special else r"(?!)"
         self._name = re.compile(self._names)
+        self._normalised = self._made_by_normaliser(added) if backend.normalizer else {}
+        self._normal_name = re.compile(_any_of(list(self._normalised)))
 
     def found(self, value: Any) -> str | None:
         """The name of a special token in a text, or in the texts of lists and mappings."""
         if isinstance(value, str):
-            match = self._name.search(value)
-            return match[0] if match else None
+            if match := self._name.search(value):
+                return match[0]
+            if not self._normalised:
+                return None
+            match = self._normal_name.search(self._backend.normalizer.normalize_str(value))
+            return self._normalised[match[0]] if match else None
         for inner in _inside(value):
             if name := self.found(inner):
                 return name
         return None
 
-    def hide(self, value: Any) -> Any:
+    def letters(self, value: Any) -> dict[str, str]:
+        """For the first letter of each name, a letter that is nowhere in *value*."""
+        # from the end of the plane: fonts for terminals have icons at its beginning
+        used = json.dumps(value, ensure_ascii=False, default=str)
+        free = (letter for letter in map(chr, reversed(_PRIVATE[0])) if letter not in used)
+        return dict(zip(sorted({name[0] for name in self._special}), free, strict=False))
+
+    def hide(self, value: Any, letters: Mapping[str, str]) -> Any:
         """*value* with another first letter in each name of a special token in its texts."""
         if isinstance(value, str):
-            return self._first_letter.sub(lambda match: self._hidden[match[0]], value)
+            return self._first_letter.sub(lambda match: letters[match[0]], value)
         if isinstance(value, Mapping):
-            return {self.hide(key): self.hide(inner) for key, inner in value.items()}
-        return [self.hide(inner) for inner in value] if isinstance(value, list | tuple) else value
+            return {self.hide(k, letters): self.hide(v, letters) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.hide(inner, letters) for inner in value]
+        return value
 
-    def reveal(self, text: str) -> str:
-        """What a template wrote of hidden texts, ready for :meth:`encode`."""
+    def reveal(self, text: str, letters: Mapping[str, str]) -> str:
+        """What a template wrote of texts hidden by *letters*, ready for :meth:`encode`."""
         aliased = self._name.sub(lambda match: self._aliases[match[0]], text)
-        return aliased.translate({ord(hidden): letter for letter, hidden in self._hidden.items()})
+        return aliased.translate({ord(hidden): letter for letter, hidden in letters.items()})
 
     def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids and their characters; a special token is one only under its alias."""
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        return [self._ids.get(i, i) for i in encoding.ids], encoding.offsets
+        return encoding.ids, encoding.offsets
+
+    def _made_by_normaliser(self, added: Mapping[int, Any]) -> dict[str, str]:
+        """The names, as they are and normalised, that normalised text would be taken for."""
+        model, normalise = self._backend.model, self._backend.normalizer.normalize_str
+        names = [
+            name
+            for name, at in self._special.items()
+            if added[at].normalized
+            # the model may make a piece of text into the token without being told that it is one
+            or (model.token_to_id(name) == at and at in {p.id for p in model.tokenize(name)})
+        ]
+        return {normalise(name): name for name in names} | {name: name for name in names}
 
     @cached_property
     def _first_letter(self) -> re.Pattern[str]:
         """Fits the first letter of each name, also of one that begins inside another."""
         return re.compile(rf"(?={self._names}).", re.DOTALL)
-
-    @cached_property
-    def _hidden(self) -> dict[str, str]:
-        letters = sorted({name[0] for name in self._special})
-        chosen = secrets.SystemRandom().sample(_PRIVATE[0], len(letters))
-        return dict(zip(letters, map(chr, chosen), strict=True))
 
     @cached_property
     def _aliases(self) -> dict[str, str]:
@@ -83,22 +107,34 @@ class Literals:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from tokenizers import AddedToken, Tokenizer
+        from tokenizers import Tokenizer
 
-        copy: Any = Tokenizer.from_str(self._backend.to_str())
-        copy.encode_special_tokens = True  # their names are encoded as any other text
-        added = self._backend.get_added_tokens_decoder()
-        for name, alias in self._aliases.items():
-            like = added[self._special[name]]
-            copy.add_tokens(
-                [AddedToken(alias, lstrip=like.lstrip, rstrip=like.rstrip, normalized=False)]
-            )
-        return copy
+        renamed = json.loads(self._backend.to_str())
+        for token in renamed["added_tokens"]:
+            token["content"] = self._alias(token["content"])
+        _rename(renamed["model"], self._alias)
+        renamed["post_processor"] = None  # it names tokens, and is not asked for any
+        return Tokenizer.from_str(json.dumps(renamed))
 
-    @cached_property
-    def _ids(self) -> dict[int, int]:
-        """The id of each special token by the id of its alias."""
-        return {self._tokenizer.token_to_id(self._aliases[n]): i for n, i in self._special.items()}
+    def _alias(self, token: str) -> str:
+        return self._aliases.get(token, token)
+
+
+def _rename(model: dict[str, Any], alias: Callable[[str], str]) -> None:
+    """Put *alias* of each token into the JSON of a tokenizer's *model*; ids stay the same."""
+    if isinstance(model["vocab"], list):
+        model["vocab"] = [[alias(token), score] for token, score in model["vocab"]]
+    else:
+        model["vocab"] = {alias(token): at for token, at in model["vocab"].items()}
+    if model.get("unk_token"):
+        model["unk_token"] = alias(model["unk_token"])
+    if "merges" in model:
+        prefix = len(model.get("continuing_subword_prefix") or "")
+        model["merges"] = [
+            [left, right]
+            for left, right in model["merges"]
+            if all(alias(part) == part for part in (left, right, left + right[prefix:]))
+        ]
 
 
 def _inside(value: Any) -> Any:

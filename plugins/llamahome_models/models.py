@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict, evolve, field, frozen
+from attrs import asdict, field, frozen
 
 from llamahome_core import (
     Context,
@@ -25,7 +25,6 @@ from llamahome_core import (
 )
 from llamahome_models import layout
 from llamahome_models.children import run_child
-from llamahome_models.hub import COMMIT
 from llamahome_models.pins import VERSION, Pins, key
 from llamahome_models.references import Names, refuse_checksum
 from llamahome_models.scratch import scratch
@@ -83,10 +82,10 @@ class ModelCache:
         named = self.locate(name)
         reference = self._pins.current(named, self.source(named))
         if not (found := self._verified(reference) or self._local(reference)):
-            with scratch(self.context, self.root) as folder:
-                # another process may have fetched it while this one waited
-                found = self._verified(reference) or self._bring(reference, progress, folder)
-        self._pins.keep(named, found)
+            with scratch(self.context, self._home(reference)) as folder:
+                # another process may have fetched or mended it while this one waited
+                found = self._mended(reference) or self._bring(reference, progress, folder)
+        self._pins.keep(named, reference)
         return found
 
     def source(self, reference: ModelReference) -> ModelSource:
@@ -106,16 +105,25 @@ class ModelCache:
         return self.root / key(reference)
 
     def _verified(self, reference: ModelReference) -> ModelFolder | None:
-        """What was fetched before, every byte of it read and compared; damage is thrown away."""
+        """What was fetched before, every byte of it read and compared; None if it is damaged."""
+        with contextlib.suppress(IntegrityError):
+            return self._read(reference)
+        return None
+
+    def _mended(self, reference: ModelReference) -> ModelFolder | None:
+        """The same, and damage is thrown away: with the lock held, for others may mend it."""
+        try:
+            return self._read(reference)
+        except IntegrityError as error:
+            self.context.warn(f"the model {reference.name} is fetched again: {error.message}")
+            files.discard(self._home(reference))
+            return None
+
+    def _read(self, reference: ModelReference) -> ModelFolder | None:
         home = self._home(reference)
         if not home.exists():
             return None
-        try:
-            return _from_manifest(files.verify_folder(home), reference, self)
-        except IntegrityError as error:
-            self.context.warn(f"the model {reference.name} is fetched again: {error.message}")
-            files.discard(home)
-            return None
+        return _from_manifest(files.verify_folder(home), reference, self)
 
     def _local(self, reference: ModelReference) -> ModelFolder | None:
         """The folder, if the source has it on this machine: no lock, and nothing to bring."""
@@ -129,10 +137,7 @@ class ModelCache:
         got = self.source(reference).fetch(reference, scratch, progress)
         if got.is_dir() and not got.is_relative_to(scratch):
             return _in_place(got, reference)
-        if COMMIT.fullmatch(got.name):
-            # the hub's source names the folder so; offline, only its own cache knows
-            reference = evolve(reference, revision=got.name)
-        return self._verified(reference) or self._keep(got, reference, scratch)
+        return self._keep(got, reference, scratch)
 
     def _keep(self, got: Path, reference: ModelReference, scratch: Path) -> ModelFolder:
         """Put what was fetched into the cache, in Hugging Face layout."""
@@ -143,7 +148,6 @@ class ModelCache:
                 refuse_checksum(reference)
                 layout.check(got, reference.name)
                 layout.place(got, folder)
-                metadata |= {"commit": got.name} if COMMIT.fullmatch(got.name) else {}
             else:
                 _check_file(got, reference)
                 metadata |= self._convert(got, folder, scratch)

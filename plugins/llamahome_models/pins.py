@@ -12,7 +12,6 @@ from llamahome_core import (
     Context,
     IntegrityError,
     ModelError,
-    ModelFolder,
     ModelReference,
     ModelSource,
     OfflineError,
@@ -34,11 +33,12 @@ def key(reference: ModelReference) -> str:
 
 
 def commit(folder: Path) -> str | None:
-    """The commit that the model in *folder* was fetched at, if its source has such a thing."""
+    """The commit, or what its source has instead, that the model in *folder* was fetched at."""
     try:
-        found: str | None = files.read_manifest(folder).metadata.get("commit")
+        metadata = files.read_manifest(folder).metadata
     except IntegrityError:
         return None
+    found: str | None = metadata.get("reference", {}).get("revision")
     return found
 
 
@@ -64,14 +64,16 @@ class Pins:
             began = _read(self.context.directory / RECORD)
             if began.get("name") == reference.name and began.get("commit"):
                 return evolve(reference, revision=began["commit"])
+        last = self.last(reference)
+        if last != reference and is_offline(self.context):
+            return last
         try:
             return source.pin(reference)
         except ModelError as error:
-            last = self.last(reference)
             # without the network the source may still have it in a cache of its own
             if last == reference and not isinstance(error, OfflineError):
                 raise
-            if last != reference and not is_offline(self.context):
+            if last != reference:
                 self.context.warn(
                     f"{error.message}; {reference.name} is used as it was when last fetched, at "
                     f"commit {last.revision}"
@@ -83,11 +85,10 @@ class Pins:
         noted = _read(self._note(reference)).get("commit")
         return reference if noted is None else evolve(reference, revision=noted)
 
-    def keep(self, reference: ModelReference, folder: ModelFolder) -> None:
-        """Note that *reference* meant *folder*."""
-        found = commit(folder.path) if folder.path.parent == self.root else None
-        if found is not None and self.last(reference).revision != found:
-            note = {"schema": 1, "name": reference.name, "commit": found}
+    def keep(self, reference: ModelReference, pinned: ModelReference) -> None:
+        """Note that *reference* meant *pinned*."""
+        if self.last(reference).revision != pinned.revision:
+            note = {"schema": 1, "name": reference.name, "commit": pinned.revision}
             files.write_json(self._note(reference), note)
 
     def _note(self, reference: ModelReference) -> Path:

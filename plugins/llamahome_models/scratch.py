@@ -8,12 +8,14 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from llamahome_core import Context, files
+from llamahome_core import Context, StorageError, files
 
 
 @contextlib.contextmanager
-def scratch(context: Context, home: Path) -> Iterator[Path]:
-    """An empty folder in *home* that is gone after the block; a stop is heard while waiting.
+def scratch(context: Context, target: Path) -> Iterator[Path]:
+    """An empty folder beside *target* that is gone after the block.
+
+    For each *target* one at a time; a stop is heard while waiting.
 
     Raises:
         Interrupted: The run was asked to stop before the other process was done.
@@ -22,10 +24,12 @@ def scratch(context: Context, home: Path) -> Iterator[Path]:
     def wait(holder: str) -> None:
         context.warn(f"waiting for another process: {holder}")
 
-    with files.lock(home / ".lock", on_wait=wait, poll=context.stop.check):
-        files.sweep(home, folders_only=True)
+    held = target.with_name(f"{target.name}.lock")
+    with files.lock(held, on_wait=wait, poll=context.stop.check):
+        with contextlib.suppress(StorageError):  # somebody else's, on a machine that is shared
+            files.sweep(target.parent, target.name)
         # a name that the next sweep removes, should this process die
-        folder = files.make_folder(home / f".scratch.tmp-{uuid.uuid4().hex}")
+        folder = files.make_folder(target.with_name(f".{target.name}.tmp-{uuid.uuid4().hex}"))
         try:
             yield folder
         finally:

@@ -11,6 +11,7 @@ from llamahome_core import (
     ModelError,
     ModelNotFoundError,
     ModelReference,
+    ModelSource,
     Progress,
     Registry,
 )
@@ -18,7 +19,7 @@ from llamahome_models.config import PathConfig, RegistryConfig
 
 
 @frozen
-class PathSource:
+class PathSource(ModelSource):
     """``path:FOLDER`` in Hugging Face layout, used where it is, or ``path:FILE.gguf``."""
 
     config: PathConfig
@@ -28,10 +29,6 @@ class PathSource:
         """Nothing is downloaded."""
         del reference
         return 0
-
-    def pin(self, reference: ModelReference) -> ModelReference:
-        """The same: what lies here is told by its content."""
-        return reference
 
     def fetch(self, reference: ModelReference, folder: Path, progress: Progress) -> Path:
         """The file or folder itself.
@@ -47,7 +44,7 @@ class PathSource:
 
 
 @frozen
-class RegistrySource:
+class RegistrySource(ModelSource):
     """``registry:NAME:TAG``: the whole weights of a published version, used where they are."""
 
     config: RegistryConfig
@@ -57,10 +54,6 @@ class RegistrySource:
         """Nothing is downloaded."""
         del reference
         return 0
-
-    def pin(self, reference: ModelReference) -> ModelReference:
-        """The same: a version never changes."""
-        return reference
 
     def fetch(self, reference: ModelReference, folder: Path, progress: Progress) -> Path:
         """The folder of the version's whole weights.

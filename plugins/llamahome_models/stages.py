@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llamahome_core import Context, ModelFolder, Models, files
+from llamahome_core import Context, ModelFolder, Models, Store, files
 from llamahome_models.pins import RECORD, commit
 
 
@@ -16,7 +16,12 @@ def fetch(context: Context) -> None:
     Raises:
         ModelError: It cannot be found, fetched or read.
         OfflineError: The network is needed and off or unreachable.
+        StorageError: The store, where the run would publish in the end, cannot be written.
     """
+    if context.recipe.publish.enabled:
+        store: Store = context.build("store")
+        with store.lock():  # a store that fails is better known now than after hours of training
+            pass
     progress = context.phase("fetch")
     folder = context.get(Models).fetch(context.recipe.model, progress)
     context.put(ModelFolder, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from threading import Lock
 from typing import Any
 
@@ -12,6 +13,9 @@ from attrs import define, field
 from llamahome_core import DataError, Message
 
 _MARK = re.compile(r"\{%-?\s*generation\s*-?%\}")
+
+CLOCK = "strftime_now"
+"""The function by which a chat template asks for the time."""
 
 # {% generation %} is followed by state inside transformers' one compiled template per source.
 _tracking = Lock()
@@ -25,15 +29,22 @@ class ChatTemplate:
         source: The Jinja text.
         variables: The special tokens by name, such as ``{"bos_token": "<s>"}``.
         name: The model's name, for messages to people.
+        day: What a template is told that asks for the time: the first moment of this day.
     """
 
     source: str
     variables: Mapping[str, str]
     name: str
+    day: date
     marked: bool = field(init=False)
+    timed: bool = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.marked = _MARK.search(self.source) is not None
+        self.timed = CLOCK in self.source
+        if self.timed:
+            # transformers keeps one compiled template per source, and its clock is to be this one's
+            self.source = f"{{# {self.day} #}}\n{self.source}"
 
     def render(
         self,
@@ -117,6 +128,9 @@ class ChatTemplate:
             **self.variables,
         }
         try:
+            if self.timed:
+                compiled: Any = chat_template_utils._compile_jinja_template(self.source)  # noqa: SLF001  # what is given to render is made text
+                compiled.globals[CLOCK] = self.day.strftime
             if not track:
                 rendered, _ = render([list(messages)], **arguments)
                 return rendered[0], []

@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from llamahome_core import ModelError, ModelFolder, files
 from llamahome_models.literals import Literals
+from llamahome_models.template import CLOCK
 
-VERSION = 2
+VERSION = 3
 """Raised when the same folder and conversation would give other tokens or spans."""
 
-# What decides how text becomes tokens; weights and model settings do not.
+# What decides how text becomes tokens, beside the template; weights and model settings do not.
 _TOKENIZER_FILES = (
     "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
     "generation_config.json",
     "special_tokens_map.json",
     "tokenizer.json",
@@ -113,10 +113,16 @@ def _load(folder: ModelFolder) -> Any:
         raise ModelError(f"the tokenizer of {folder.name} cannot be read: {error}") from error
 
 
-def digest(folder: Path) -> str:
-    """Hash over the tokenizer's files and the chat template in *folder*, and over this code."""
+def digest(folder: Path, template: str | dict[str, str] | None, day: date) -> str:
+    """Hash over the tokenizer's files in *folder*, the chat template or templates, and this code.
+
+    The *day* matters where a template asks for it, as that of Llama 3.2 does.
+    """
     hashes = {n: files.hash_file(folder / n) for n in _TOKENIZER_FILES if (folder / n).is_file()}
-    text = json.dumps({"codec": VERSION, "files": hashes}, sort_keys=True)
+    inputs = {"codec": VERSION, "files": hashes, "template": template}
+    if CLOCK in json.dumps(template):
+        inputs["day"] = day.isoformat()
+    text = json.dumps(inputs, sort_keys=True)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 

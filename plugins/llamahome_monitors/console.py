@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from llamahome_core import MonitorContext
 from llamahome_monitors.config import ConsoleConfig
@@ -47,16 +47,26 @@ class NoView:
         """Do nothing."""
 
 
-@frozen
+@define
 class JsonMonitor:
-    """Writes each event as one line of JSON: standard output is the result."""
+    """Writes each event as one line of JSON: standard output is the result.
+
+    Attributes:
+        stream: Where to; once nobody reads it, nothing more is written.
+    """
 
     stream: TextIO
+    _read: bool = field(init=False, default=True)
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """Write *event* as it is in ``events.jsonl``."""
+        if not self._read:
+            return
         utf8 = (self.stream.encoding or "").lower().replace("-", "") == "utf8"
-        print(json.dumps(event, ensure_ascii=not utf8), file=self.stream, flush=True)
+        try:
+            print(json.dumps(event, ensure_ascii=not utf8), file=self.stream, flush=True)
+        except BrokenPipeError:
+            self._read = False
 
     def close(self) -> None:
         """Every line is written already."""

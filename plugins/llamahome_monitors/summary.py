@@ -112,7 +112,8 @@ class Summary:
         train = self.state.train
         facts = []
         if train.get("step"):
-            facts.append(f"{fmt.count(train['step'], self.symbols)} steps")
+            plural = "" if train["step"] == 1 else "s"
+            facts.append(f"{fmt.count(train['step'], self.symbols)} step{plural}")
         if train.get("tokens"):
             facts.append(f"{fmt.short(train['tokens'], self.symbols)} tokens")
         text = f" {self.symbols.dot} ".join(facts)
@@ -138,14 +139,16 @@ class Summary:
         if not state.evals:
             return
         # A resumed session did not see the evaluation before training; the end event tells it.
-        metrics, last = state.end.get("metrics") or {}, state.evals[-1].get("loss")
-        first = metrics.get("evaluate_loss_before", state.evals[0].get("loss"))
-        if len(state.evals) == 1 and "evaluate_loss_before" not in metrics:
+        metrics = state.end.get("metrics") or {}
+        losses = [event.get("loss") for event in state.evals]
+        final = losses[-1]
+        first = metrics.get("evaluate_loss_before", losses[0])
+        if len(losses) == 1 and "evaluate_loss_before" not in metrics:
             yield self._cells("eval", evaluation(state.evals[-1]))
             return
         # What is published is the last state: the best one is told beside it, not in its place.
-        change = f"{100 * (last / first - 1):+.1f} %" if first and last is not None else ""
-        yield self._cells("eval", f"{fmt.loss(first)} {to} {fmt.loss(last)}", self._best(), change)
+        change = f"{100 * (final / first - 1):+.1f} %" if first and final is not None else ""
+        yield self._cells("eval", f"{fmt.loss(first)} {to} {fmt.loss(final)}", self._best(), change)
 
     def _best(self) -> str:
         best, last = self.state.best, self.state.evals[-1]

@@ -12,8 +12,6 @@ from llamahome_training.config import LoraConfig
 class Full:
     """Every weight is trained."""
 
-    separable = False
-
     def __init__(self, config: NoSettings, context: Context | None = None) -> None:
         self.config = config
 
@@ -32,8 +30,6 @@ class Full:
 
 class Lora:
     """Low-rank updates of the linear layers, by peft."""
-
-    separable = True
 
     def __init__(self, config: LoraConfig, context: Context | None = None) -> None:
         self.config = config

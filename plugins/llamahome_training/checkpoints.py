@@ -206,7 +206,7 @@ def restore(context: Context, trainer: Trainer, data: str) -> Position:
         return position
     if found:
         raise RunError(
-            f"{len(found)} checkpoints and none intact: {'; '.join(damaged.values())}",
+            f"none of the checkpoints is intact: {'; '.join(damaged.values())}",
             code="R604",
             hint=_again(run),
         )

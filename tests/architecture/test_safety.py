@@ -16,13 +16,14 @@ SEALED = "it writes into a folder of files.new_folder, which hashes, syncs and p
 # Path -> the reason why it may write by itself.
 MAY_WRITE = {
     "llamahome_core/cli/endings.py": "the report of a crash goes to the temporary folder",
-    "llamahome_core/cli/output.py": "after a broken pipe, the stream is pointed at the null device",
+    "llamahome_core/cli/output.py": "a closed stream is pointed at the null device",
     "llamahome_core/files/atomic.py": DURABLE,
     "llamahome_core/files/folders.py": DURABLE,
     "llamahome_core/files/lines.py": DURABLE,
     "llamahome_core/files/locks.py": DURABLE,
     "llamahome_core/monitor_process.py": "a monitor's log may lose its end",
     "llamahome_core/monitoring.py": "a monitor's log may lose its end",
+    "llamahome_core/terminal.py": "after a broken pipe, the stream is pointed at the null device",
     "plugins/llamahome_data/arrays.py": SEALED,
     "plugins/llamahome_models/children.py": "the output of a child is read once and thrown away",
     "plugins/llamahome_models/gguf_import.py": SEALED,

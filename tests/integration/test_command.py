@@ -138,6 +138,54 @@ def test_a_reader_that_goes_away_is_no_failure(finished: Path, environment) -> N
         assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("words", ["2>&1 >/dev/null", "--json"])
+def test_a_reader_that_goes_early_spoils_no_run(words: str, finished: Path, environment) -> None:
+    """`llamahome run … | head -1`: the run goes on to its end, and ends as it would have."""
+    command = f"{sys.executable} -m llamahome_core run recipe.toml {words}"
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"{command} | head -1; echo ${{PIPESTATUS[0]}}"],
+        cwd=finished,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.splitlines()[-1] == "0", done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert "warning" not in done.stderr.lower()
+
+
+def test_a_store_that_cannot_be_written_ends_a_run_before_it_trains(
+    finished: Path, llamahome
+) -> None:
+    """Known only at the end, it would cost the whole training."""
+    done = llamahome("run", "recipe.toml", "--set", "store.root=recipe.toml", cwd=finished)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error[S702]" in done.stderr or "[S702]" in done.stderr
+    assert "stage train" not in done.stderr
+
+
+def test_a_disk_without_room_for_the_recipe_leaves_no_run(finished: Path, environment) -> None:
+    """Such a folder would be a lost run that nobody can go on with."""
+    before = set((finished / "runs").iterdir())
+    # A file may have no byte: what a full disk does, for any user.
+    line = f"ulimit -f 0; exec {sys.executable} -m llamahome_core run recipe.toml"
+    done = subprocess.run(
+        ["/bin/bash", "-c", line],
+        cwd=finished,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error[S702]" in done.stderr
+    assert set((finished / "runs").iterdir()) == before
+
+
 @pytest.mark.parametrize("variables", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "not"])
 @pytest.mark.parametrize("words", [["explain"], ["runs", "list"], ["schema"]], ids=" ".join)
 def test_a_full_disk_behind_stdout_is_told(

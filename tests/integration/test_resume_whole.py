@@ -136,7 +136,7 @@ def damage_each(checkpoints: Path) -> None:
         (rename_each, r"the run saved a checkpoint at step 4, and \S+/checkpoints has none"),
         (replace_by_file, r"cannot read \S+/checkpoints: Not a directory"),
         (make_unreadable, r"cannot read \S+/checkpoints: Too many levels of symbolic links"),
-        (damage_each, r"1 checkpoints and none intact: \S+/state\.json is missing"),
+        (damage_each, r"none of the checkpoints is intact: \S+/state\.json is missing"),
     ],
 )
 def test_checkpoints_that_are_gone_are_never_a_silent_fresh_start(

@@ -131,6 +131,7 @@ TOML = _toml(
     ("§[sample]\nprompts = ⟦'Hi'\n", "C102", 'put it in brackets: prompts = ["Hi"]'),
     ("§[checkpoint]\nkeep_last = ⟦1\n", "C104", "at least 2"),
     ("§[publish]\ntags = ⟦['a b']\n", "C104", "tags"),
+    ("§[publish]\ntags = ⟦['latest', 'v1']\n", "C104", "not the number of a version"),
     ("§[publish]\nenabled = ⟦'yes'\n", "C102", "true or false"),
     ("§[optimizer]\nlearning_rate = ⟦'2e-4'\n", "C102", "learning_rate = 2e-4"),
     ("§[optimizer]\nlearning_rate = ⟦0\n", "C104", "greater than 0"),

@@ -13,6 +13,7 @@ from typing import Any
 import click
 import pytest
 
+from llamahome_core import terminal
 from llamahome_core.cli import endings, output
 from llamahome_core.cli.main import State, llamahome
 from llamahome_core.errors import DataError
@@ -175,7 +176,7 @@ def test_a_stderr_that_nobody_reads_changes_no_exit_code(monkeypatch) -> None:
 
 
 def test_a_stream_that_is_none_is_forgotten_without_a_word() -> None:
-    output.forget(None)
+    terminal.forget(None)
 
 
 def test_what_is_printed_for_people_holds_nothing_that_a_terminal_obeys(

@@ -114,6 +114,18 @@ def test_config_show_shows_what_is_wrong_too(cli, kernel) -> None:
     assert "train.stpes" in cli("config", "show", "--all").out
 
 
+def test_init_of_a_folder_without_a_name_makes_nothing(cli, tmp_path: Path, monkeypatch) -> None:
+    """`llamahome init "$UNSET"`: not the same as naming none."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    result = cli("init", "")
+
+    assert (result.code, result.out) == (2, "")
+    assert "the folder has no name" in result.err
+    assert list((tmp_path / "here").iterdir()) == []
+
+
 def test_init_here_needs_no_cd(cli, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
 

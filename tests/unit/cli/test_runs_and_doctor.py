@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import types
 from collections.abc import Iterator
@@ -240,3 +241,16 @@ def test_doctor_survives_whatever_a_check_does(cli, kernel, plugin, over, fakes,
     assert result.code == 3
     assert "splendid  ill" in result.out
     assert "the check of ill failed" in result.out
+
+
+@pytest.mark.parametrize(
+    ("free", "status", "code"), [(50, "ok", 0), (1, "warning", 0), (0.01, "problem", 3)]
+)
+def test_a_full_disk_is_a_problem_and_not_a_warning(cli, monkeypatch, free, status, code) -> None:
+    usage = shutil.disk_usage("/")._replace(free=int(free * 2**30))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+
+    result = cli("doctor", "--json")
+
+    (disk,) = (f for f in json.loads(result.out)["findings"] if f["check"] == "disk")
+    assert (disk["status"], result.code) == (status, code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from llamahome_core import ChatCodec, Context, DataError, ModelError, ModelFolder
 from llamahome_models.codec import Codec
+from llamahome_models.codec import make_codec as make_from
 
 DIALOGUE = [
     {"role": "user", "content": "What is 2 plus 2?"},
@@ -221,6 +223,77 @@ def test_the_digest_follows_what_decides_the_tokens(make_codec, tmp_path):
     assert Codec(folder).digest == first
     assert make_codec(template("chatml") + " ").digest != first
     assert make_codec(template("chatml"), add_bos_token=True).digest != first
+
+
+def test_every_template_that_is_used_is_in_the_digest(make_codec, tmp_path):
+    """Also one for tools, in the folder where transformers looks for more of them."""
+    first = make_codec(template("chatml"))
+    more = tmp_path / "model" / "additional_chat_templates" / "tool_use.jinja"
+    more.parent.mkdir()
+    folder = ModelFolder(path=tmp_path / "model", digest="sha256:0", name="tiny")
+    digests = {first.digest}
+    for source in (template("tools"), template("tools") + " "):
+        more.write_text(source, encoding="utf-8")
+        codec = Codec(folder)
+        digests.add(codec.digest)
+        assert "add" in codec.decode(codec.encode(DIALOGUE[:1], [{"name": "add"}]).ids)
+    assert len(digests) == 3
+
+
+DATED = "{{ strftime_now('%d %b %Y %H:%M:%S.%f') }}\n" + template("chatml")
+
+
+def test_a_template_that_asks_for_the_time_is_told_one_day(make_codec, tmp_path):
+    """Two prompts of a codec have the same, another day is another digest; else no day matters."""
+    make_codec(DATED)
+    folder = ModelFolder(path=tmp_path / "model", digest="sha256:0", name="tiny")
+    first, second = (Codec(folder, day=date(2026, 7, day)) for day in (1, 2))
+    ids = first.encode(DIALOGUE[:1], reply=True).ids
+    assert first.decode(ids).startswith("01 Jul 2026 00:00:00.000000\n")
+    assert first.encode(DIALOGUE[:1], reply=True).ids == ids
+    assert second.encode(DIALOGUE[:1], reply=True).ids != ids
+    assert first.digest != second.digest
+    make_codec(template("chatml"))
+    first, second = (Codec(folder, day=date(2026, 7, day)) for day in (1, 2))
+    assert first.digest == second.digest
+
+
+@pytest.mark.parametrize("begin", ["", "\n", "  {% if true %}\n{% endif %}", " \n", "{# x #}\n\n"])
+def test_a_template_that_asks_for_the_time_is_read_as_it_is(begin, make_codec):
+    """White space at either end is that of plain transformers."""
+    codec = make_codec(begin + "{{ strftime_now('') }}" + template("chatml") + "\n \n")
+    expected = codec._text.settings.apply_chat_template(
+        DIALOGUE[:1], tokenize=False, add_generation_prompt=True
+    )
+    assert "".join(codec.pieces(codec.encode(DIALOGUE[:1], reply=True).ids)) == expected
+
+
+def test_a_marked_template_is_told_the_day_as_well(make_codec, tmp_path):
+    """The answers that {% generation %} marks are found behind the same date."""
+    make_codec("{{ strftime_now('%Y') }}\n" + template("marked"))
+    folder = ModelFolder(path=tmp_path / "model", digest="sha256:0", name="tiny")
+    codec = Codec(folder, day=date(1999, 1, 1))
+    assert codec.decode(codec.encode(DIALOGUE).ids).startswith("1999\n")
+
+
+def test_a_run_goes_on_with_the_day_on_which_it_began(context: Context, make_codec, tmp_path):
+    """A resume the next day has the tokens of the first; a run that begins has today's."""
+    make_codec(DATED)
+    folder = ModelFolder(path=tmp_path / "model", digest="sha256:0", name="tiny")
+    context.put(ModelFolder, folder)
+    context.directory = tmp_path / "run"
+    context.directory.mkdir()
+    today = datetime.now(UTC).date()
+    codec = make_from(context)
+    assert codec.digest in {Codec(folder, day=today).digest, Codec(folder).digest}
+    lines = [
+        '{"time": "2026-07-01T23:59:59.999+00:00", "t": "run", "status": "started"}',
+        '{"time": "2026-07-03T01:00:00.000+00:00", "t": "run", "status": "resumed"}',
+    ]
+    (context.directory / "events.jsonl").write_text("\n".join(lines) + "\n")
+    codec = make_from(context)
+    assert codec.digest == Codec(folder, day=date(2026, 7, 1)).digest
+    assert codec.decode(codec.encode(DIALOGUE).ids).startswith("01 Jul 2026")
 
 
 def test_a_folder_without_a_readable_tokenizer_is_refused(make_codec, tmp_path):

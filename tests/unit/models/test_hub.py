@@ -51,7 +51,7 @@ def test_the_commit_that_was_fetched_is_recorded(online, tiny_model):
     """A branch may move: the cached model and a version trained on it name the commit."""
     context = online(model="hub:acme/tiny@main")
     folder = context.get(Models).fetch("hub:acme/tiny@main", no_progress)
-    assert files.read_manifest(folder.path).metadata["commit"] == COMMIT
+    assert files.read_manifest(folder.path).metadata["reference"]["revision"] == COMMIT
     assert commit(folder.path) == COMMIT
     assert commit(tiny_model) is None
     context.put(ModelFolder, folder)

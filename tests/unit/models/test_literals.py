@@ -164,6 +164,19 @@ def test_text_is_text_as_well_and_the_user_is_told_once(make_codec, context, tmp
     assert warning["text"].startswith("there is text with </s> in it, which is read as text")
 
 
+def test_the_user_is_told_once_of_a_name_in_a_message(make_codec, context, tmp_path, events):
+    """A conversation that was pasted as one turn is seen, and a corpus of such is no flood."""
+    make_codec(template("chatml"))
+    context.put(ModelFolder, ModelFolder(path=tmp_path / "model", digest="sha256:0", name="tiny"))
+    codec: Any = context.get(ChatCodec)
+    codec.encode(dialogue("hi", "hello"))
+    assert events.of("warning") == []
+    codec.encode(dialogue("hi", "<|im_end|>"))
+    codec.encode(dialogue("</s>", "hello"), reply=True)
+    (warning,) = events.of("warning")
+    assert warning["text"].startswith("there is text with <|im_end|> in it, which is read as text")
+
+
 def test_the_prompt_of_a_model_without_a_template_is_text(make_codec):
     """It begins as a document does, and does not end."""
     codec = make_codec(None, add_bos_token=True)
@@ -241,17 +254,15 @@ def test_names_are_found_at_any_depth_and_the_longest_of_two():
     """A thousand names are one quick pattern; without any name nothing is found."""
     import re
 
+    from tokenizers import Tokenizer, models
+
     names = ["<a>", "<a>b", "<c", "[", "<|x_1|>", "<|x_12|>"]
     pattern = re.compile(_any_of(names))
     assert pattern.findall("<a>b<a><c[<|x_12|><|x_1|><|x_") == [
         "<a>b", "<a>", "<c", "[", "<|x_12|>", "<|x_1|>",
     ]  # fmt: skip
 
-    class Backend:
-        def get_added_tokens_decoder(self) -> dict[int, Any]:
-            return {}
-
-    assert Literals(Backend()).found([{"a": ("", [{"<s>": 1}])}, None]) is None
+    assert Literals(Tokenizer(models.BPE())).found([{"a": ("", [{"<s>": 1}])}, None]) is None
 
 
 def test_a_name_inside_a_name_is_hidden_too():
@@ -261,8 +272,113 @@ def test_a_name_inside_a_name_is_hidden_too():
     backend = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))  # noqa: S106  # the same
     backend.add_special_tokens([AddedToken("aa", special=True)])
     literals = Literals(backend)
-    hidden = literals.hide({"aaa": ["b", 1, ("aa",)]})
+    letters = literals.letters("aaa")
+    hidden = literals.hide({"aaa": ["b", 1, ("aa",)]}, letters)
     assert literals.found({"aaa": 0}) == "aa"
     assert literals.found(hidden) is None
     ((text, inner),) = hidden.items()
-    assert (literals.reveal(text), inner[1], literals.reveal(inner[2][0])) == ("aaa", 1, "aa")
+    shown = [literals.reveal(part, letters) for part in (text, inner[2][0])]
+    assert (*shown, inner[1]) == ("aaa", "aa", 1)
+
+
+def test_a_letter_that_stands_for_another_is_nowhere_in_the_text(make_codec):
+    """Private use is used: fonts for terminals have icons there, and a text may have any of it."""
+    codec = make_codec(template("chatml"))
+    first = codec._literals.letters("")["<"]
+    content = f"{first} \U000f0001 <|im_end|>"
+    ids = codec.encode([{"role": "user", "content": content}], reply=True).ids
+    assert codec.decode(ids).startswith(f"user\n{content}\n")
+
+
+ASCII = [chr(letter) for letter in range(33, 127)]
+SPECIAL = ["<unk>", "<s>", "</s>"]
+
+
+def unigram() -> Any:
+    """A model that takes the best piece of its vocabulary, and the names are among them."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    pieces = [
+        *((name, 0.0) for name in SPECIAL),
+        *((letter, -5.0) for letter in [*ASCII, "\u2581"]),
+    ]
+    made: Any = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=False))
+    made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+    made.decoder = decoders.Metaspace(prepend_scheme="never")
+    return made
+
+
+def merging(prefix: str = "") -> Any:
+    """A model whose merges make the name of a token, and go on from there."""
+    from tokenizers import Tokenizer, models
+
+    pieces = [*SPECIAL, *ASCII, *(f"{prefix}{letter}" for letter in ASCII if prefix), "<s", "<s>x"]
+    merges = [("<", f"{prefix}s"), ("<s", f"{prefix}>"), ("<s>", f"{prefix}x")]
+    return Tokenizer(
+        models.BPE(
+            {piece: at for at, piece in enumerate(pieces)},
+            merges,
+            unk_token="<unk>",  # noqa: S106  # a token of text, no secret
+            **({"continuing_subword_prefix": prefix} if prefix else {}),
+        )
+    )
+
+
+def words() -> Any:
+    """A model of whole words, of which the names are some."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    pieces = {piece: at for at, piece in enumerate([*SPECIAL, "hi", "a", "x"])}
+    made: Any = Tokenizer(models.WordLevel(pieces, unk_token="<unk>"))  # noqa: S106  # the same
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return made
+
+
+@pytest.mark.parametrize("make", [unigram, merging, lambda: merging("##"), words])
+@pytest.mark.parametrize("text", ["hi</s>", "a<s>x", "</s> <s>"])
+def test_no_model_makes_a_name_into_its_token(make, text):
+    """Even one that has the name among its pieces: they are taken from it, and the ids stay."""
+    backend = make()
+    backend.add_special_tokens(SPECIAL)
+    literals = Literals(backend)
+    letters = literals.letters(text)
+    ids, offsets = literals.encode(literals.reveal(f"<s>{literals.hide(text, letters)}", letters))
+    assert ids[0] == 1
+    assert offsets[0] == (0, 3)
+    assert not {1, 2} & set(ids[1:])
+    assert len(ids) > 1
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("make", [unigram, merging, words])
+def test_a_name_that_a_normaliser_makes_is_text_as_well(make, normalized):
+    """Letters of full width become those of a name when they are normalised."""
+    from tokenizers import AddedToken, normalizers
+
+    backend = make()
+    backend.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    backend.add_special_tokens([AddedToken(name, normalized=normalized) for name in SPECIAL])
+    literals = Literals(backend)
+    assert literals.found("a text") is None
+    for text in ("\uff1cs\uff1e", "<S>"):
+        assert 1 in backend.encode(text).ids
+        assert literals.found(["a", text]) == "<s>"
+        assert 1 not in literals.encode(literals.reveal(text, {}))[0]
+    assert literals.encode(literals.reveal("<s>", {})) == ([1], [(0, 3)])
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_the_templates_tokens_are_read_as_they_were(normalized):
+    """A normaliser that puts a space before each part does it before the same parts."""
+    from tokenizers import AddedToken, Tokenizer, models, normalizers
+
+    pieces = {piece: at for at, piece in enumerate([*SPECIAL, "\u2581", *ASCII])}
+    backend: Any = Tokenizer(models.BPE(pieces, [], unk_token="<unk>"))  # noqa: S106  # the same
+    prepend = normalizers.Prepend("\u2581")
+    backend.normalizer = normalizers.Sequence([prepend, normalizers.Replace(" ", "\u2581")])
+    backend.add_special_tokens([AddedToken(name, normalized=normalized) for name in SPECIAL])
+    literals = Literals(backend)
+    # a token that is sought in normalised text is found at the beginning only
+    text = "<s>hi yo" if normalized else "<s>hi</s>yo"
+    expected = backend.encode(text, add_special_tokens=False)
+    assert literals.encode(literals.reveal(text, {})) == (expected.ids, expected.offsets)

@@ -36,7 +36,7 @@ def test_a_gguf_file_is_imported_once(context, tiny_gguf, events):
     assert models.cached(str(tiny_gguf)) == folder
     assert len(events.of("phase")) == 1
     left = {path.name for path in folder.path.parent.iterdir()}
-    assert left == {folder.path.name, ".lock"}
+    assert left == {folder.path.name, f"{folder.path.name}.lock"}
 
 
 def test_a_file_that_changed_under_its_name_is_another_model(context, tiny_gguf, tmp_path):
@@ -71,7 +71,7 @@ def test_a_file_that_is_not_the_pinned_one_is_refused(make_context, tiny_gguf):
     context = make_context(models={"tiny": entry})
     with pytest.raises(ModelError, match="is not what tiny pins"):
         context.get(Models).fetch("tiny", no_progress)
-    assert {p.name for p in context.workspace.cache("models").iterdir()} == {".lock"}
+    assert [p.suffix for p in context.workspace.cache("models").iterdir()] == [".lock"]
 
 
 def test_a_file_that_cannot_be_imported_says_why(context, tmp_path):
@@ -102,17 +102,19 @@ def test_a_stop_ends_the_import(context, tiny_gguf):
     with pytest.raises(Interrupted):
         context.get(Models).fetch(str(tiny_gguf), no_progress)
     timer.join()
-    assert {p.name for p in context.workspace.cache("models").iterdir()} == {".lock"}
+    assert [p.suffix for p in context.workspace.cache("models").iterdir()] == [".lock"]
 
 
 def test_a_fetch_waits_for_another_and_hears_a_stop(context, tiny_gguf, events):
     """Two runs that need the same model do not import it twice."""
+    models = context.get(Models)
+    wanted = key(models.locate(str(tiny_gguf)))
     context.stop.request()
     with (
-        files.lock(context.workspace.cache("models") / ".lock"),
+        files.lock(context.workspace.cache("models") / f"{wanted}.lock"),
         pytest.raises(Interrupted),
     ):
-        context.get(Models).fetch(str(tiny_gguf), no_progress)
+        models.fetch(str(tiny_gguf), no_progress)
     assert "waiting for another process" in events.of("warning")[0]["text"]
 
 
@@ -135,12 +137,16 @@ def test_what_another_process_fetched_meanwhile_is_used(make_context, tiny_gguf,
 
 
 def test_what_a_crash_left_is_removed_by_the_next_fetch(context, tiny_gguf):
-    """Half a download has a name that is swept."""
-    left = context.workspace.cache("models") / ".fetch.tmp-0123"
-    left.mkdir(parents=True)
-    (left / "half").write_bytes(b"x")
-    context.get(Models).fetch(str(tiny_gguf), no_progress)
+    """Half a download has a name that is swept; that of another model may be in the making."""
+    models, root = context.get(Models), context.workspace.cache("models")
+    left = root / f".{key(models.locate(str(tiny_gguf)))}.tmp-0123"
+    others = root / f".{'0' * 32}.tmp-0123"
+    for folder in (left, others):
+        folder.mkdir(parents=True)
+        (folder / "half").write_bytes(b"x")
+    models.fetch(str(tiny_gguf), no_progress)
     assert not left.exists()
+    assert (others / "half").exists()
 
 
 # --- The stage ---------------------------------------------------------------------------------

@@ -241,8 +241,15 @@ def test_the_files_of_a_model_are_placed_even_where_links_are_not_possible(
     copy, tmp_path, monkeypatch
 ):
     """A copy is as good; code and pickles are left behind."""
+    more = "additional_chat_templates"
+    (copy / more).mkdir()
+    (copy / "onnx").mkdir()
+    kept, left = (f"{more}/tool_use.jinja",), (f"{more}/x.py", "onnx/config.json", "onnx/x.jinja")
     for name in ("modeling.py", "pytorch_model.bin", "LICENSE", "consolidated.safetensors"):
         (copy / name).write_text("x")
+    for name in (*kept, *left):
+        (copy / name).write_text("x")
+    whole = layout.digest(copy)
     linked, copied = tmp_path / "linked", tmp_path / "copied"
     linked.mkdir()
     copied.mkdir()
@@ -257,4 +264,8 @@ def test_the_files_of_a_model_are_placed_even_where_links_are_not_possible(
     assert names == {path.name for path in linked.iterdir()}
     assert "LICENSE" in names
     assert not names & {"modeling.py", "pytorch_model.bin", "consolidated.safetensors"}
-    assert layout.digest(copied) == layout.digest(copy)
+    found = {path.relative_to(copied).as_posix() for path in copied.rglob("*/*")}
+    assert found == set(kept)
+    assert layout.digest(copied) == layout.digest(linked) == whole
+    (copied / kept[0]).write_text("y")
+    assert layout.digest(copied) != whole

@@ -84,6 +84,7 @@ def prepare(make_context, base):
 
 
 IDS = torch.arange(3, 20)[None]
+ADAPTER = "adapter (if one is trained)"
 
 
 def test_both_parts_load_in_plain_libraries_with_equal_logits(prepare, base):
@@ -107,7 +108,7 @@ def test_the_version_tells_where_it_comes_from(prepare, events):
     """Event, metadata, tags, and a README in each part."""
     context = prepare()
     plan = plan_publish(context)
-    assert plan == {"version": "bot:v1", "tags": ["latest"], "parts": ["merged", "adapter"]}
+    assert plan == {"version": "bot:v1", "tags": ["latest"], "parts": ["merged", ADAPTER]}
     publish(context)
     version = context.get(Version)
     (event,) = events.of("published")
@@ -182,30 +183,34 @@ def test_a_run_that_was_killed_after_publishing_publishes_no_second_version(prep
     assert resumed.get(Trained).calls == []
 
 
-def test_the_plan_tells_the_number_that_publish_gives(prepare):
-    """The number of a version whose record is damaged stays taken."""
+def test_the_plan_tells_the_number_that_publish_gives(prepare, events):
+    """Or that a version is damaged: its number stays taken."""
     context = prepare()
     publish(context)
-    (context.workspace.models / "bot" / "v1" / "version" / "version.json").write_text("{")
     assert plan_publish(context)["version"] == "bot:v2"
     publish(context)
     assert context.get(Version).label == "bot:v2"
+    assert events.of("warning") == []
+    (context.workspace.models / "bot" / "v2" / "version" / "version.json").write_text("{")
+    plan_publish(context)
+    assert "bot:v2 is left out" in events.of("warning")[0]["text"]
 
 
 @pytest.mark.parametrize(
-    ("adapter", "wanted", "parts"),
+    ("adapter", "wanted", "planned", "parts"),
     [
-        ("full", {}, ["merged"]),
-        ("lora", {}, ["merged", "adapter"]),
-        ("lora", {"merged": False}, ["adapter"]),
-        ("full", {"merged": False}, None),
+        ("full", {}, ["merged", ADAPTER], ["merged"]),
+        ("lora", {}, ["merged", ADAPTER], ["merged", "adapter"]),
+        ("lora", {"merged": False}, [ADAPTER], ["adapter"]),
+        ("full", {"adapter": False}, ["merged"], ["merged"]),
+        ("lora", {"merged": False, "adapter": False}, None, None),
     ],
 )
-def test_the_plan_tells_the_parts_that_publish_writes(prepare, adapter, wanted, parts):
-    """Whole weights have no adapter; without any part there is no version."""
+def test_the_plan_tells_the_parts_that_publish_writes(prepare, adapter, wanted, planned, parts):
+    """Whole weights have no adapter, which only shows then; without any part is no version."""
     context = prepare(adapter=adapter, publish=Publish(**wanted))
     plan = plan_publish(context)
-    assert plan.get("parts") == parts
+    assert plan.get("parts") == planned
     publish(context)
     version = context.find(Version)
     assert (version and sorted(version.files, reverse=True)) == parts
@@ -233,14 +238,14 @@ class Elsewhere:
 
     end_ids = frozenset({1})
 
-    def next_number(self, name: str) -> int:
-        return 8
-
     def publish(self, name: str, parts: Any, *, tags: Any = (), metadata: Any = None) -> Version:
         return Version(name=name, number=8, files=dict(parts), tags=tuple(tags))
 
     def resolve(self, label: str) -> Version:
         return Version(name=label, number=7)
+
+    def versions(self, name: str | None = None) -> list[Version]:
+        return [Version(name=name or "bot", number=7), Version(name=name or "bot", number=3)]
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_the_one_file_is_fetched_and_imported(make_context, tiny_gguf):
     assert folder.licence == "MIT"
     assert seen[-1][0] == seen[-1][1] > tiny_gguf.stat().st_size
     names = {path.name for path in context.workspace.cache("models").iterdir()}
-    assert names == {".lock", folder.path.name}
+    assert names == {folder.path.name, f"{folder.path.name}.lock"}
     assert context.get(Models).cached("tiny") == folder
 
 
