@@ -55,7 +55,7 @@ def test_the_doctor_lists_models_and_damage(context, tiny_gguf):
     found = list(checks.cache(context))
     assert [status for status, _ in found] == ["info", "ok", "info"]
     assert str(folder.path) in found[0][1]
-    assert found[1][1].startswith("1 models")
+    assert found[1][1].startswith("1 model, ")
     assert "1 unfinished" in found[2][1]
     (folder.path / "config.json").write_text("{}")
     assert [status for status, _ in checks.cache(context)] == ["warning", "ok", "info"]
