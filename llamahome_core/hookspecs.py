@@ -300,6 +300,9 @@ def llamahome_stages() -> Iterable[Stage]:
 def llamahome_commands() -> Iterable[Command]:
     """Declare subcommands of ``llamahome``.
 
+    What a command prints with `print` or `click.echo` is its result. What a child process prints
+    goes to standard error, unless it is started with ``stdout=sys.stdout``.
+
     Example::
 
         @hookimpl

@@ -24,16 +24,16 @@ def blamed(place: str, hint: str | None = None) -> Iterator[None]:
     """Turn what is raised in the block, unless it explains itself, into an error at *place*.
 
     ``SystemExit`` and ``GeneratorExit`` too: the code of a source may not end a run as if all
-    were well.
+    were well. What else is no ``Exception``, such as Ctrl-C or a cancelled task, is the caller's.
 
     Raises:
         DataError: It was raised instead of another error.
     """
     try:
         yield
-    except (LlamaHomeError, KeyboardInterrupt):
+    except LlamaHomeError:
         raise
-    except BaseException as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         # The text of an exception is code of the source too, and may fail.
         said = "".join(traceback.format_exception_only(error)).strip()
         raise DataError(f"{place}: {said}", hint=hint) from error

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attrs import field, frozen, validators
 
-from llamahome_core import Component, Kernel, NoSettings, Service, Stage, hookimpl
+from llamahome_core import Component, Kernel, NoSettings, Service, Stage, files, hookimpl
 from llamahome_core.discovery import Plugin, Policy
 from llamahome_core.protocols import ChatCodec
 
@@ -127,3 +127,14 @@ def tables(tmp_path: Path) -> dict[str, Any]:
         "model": {"from": "some:model"},
         "data": [{"use": "rows", "path": str(tmp_path / "rows.jsonl")}],
     }
+
+
+@pytest.fixture
+def complete(tmp_path: Path) -> Path:
+    """A complete folder of two files, one in a folder of its own."""
+    target = tmp_path / "store" / "thing"
+    with files.new_folder(target, lambda: {"kind": "test"}) as folder:
+        (folder / "a.txt").write_text("alpha")
+        (folder / "sub").mkdir()
+        (folder / "sub" / "b.txt").write_text("beta")
+    return target

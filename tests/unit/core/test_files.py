@@ -97,17 +97,6 @@ def test_making_a_folder_that_is_there_changes_nothing(tmp_path):
 # --- Whole folders
 
 
-@pytest.fixture
-def complete(tmp_path):
-    """A complete folder of two files, one in a folder of its own."""
-    target = tmp_path / "store" / "thing"
-    with files.new_folder(target, lambda: {"kind": "test"}) as folder:
-        (folder / "a.txt").write_text("alpha")
-        (folder / "sub").mkdir()
-        (folder / "sub" / "b.txt").write_text("beta")
-    return target
-
-
 def test_a_new_folder_appears_complete_with_its_manifest(complete):
     """Names, sizes, hashes and what the writer recorded."""
     manifest = files.verify_folder(complete)

@@ -14,17 +14,6 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.fixture
-def complete(tmp_path):
-    """A complete folder of two files, one in a folder of its own."""
-    target = tmp_path / "store" / "thing"
-    with files.new_folder(target, lambda: {"kind": "test"}) as folder:
-        (folder / "a.txt").write_text("alpha")
-        (folder / "sub").mkdir()
-        (folder / "sub" / "b.txt").write_text("beta")
-    return target
-
-
 @pytest.mark.parametrize("kind", ["file", "folder", "link to a folder", "nothing"])
 def test_discard_removes_what_is_there(tmp_path, kind):
     """A link is removed, and what it points at stays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,6 @@ def test_what_is_no_row_is_refused_with_source_place_and_number(read, workspace,
         (MemoryError(), "MemoryError"),
         (SystemExit(0), "SystemExit: 0"),
         (GeneratorExit(), "GeneratorExit"),
-        (BaseException("strange"), "BaseException: strange"),
         (EvilError(), "EvilError: <exception str"),
     ],
 )
@@ -143,10 +143,11 @@ def test_an_error_that_explains_itself_is_passed_on(read, workspace, error):
     assert nothing_kept(workspace)
 
 
-def test_ctrl_c_is_not_taken_for_an_error_of_the_source(read):
-    """It is the user's."""
-    with pytest.raises(KeyboardInterrupt):
-        read(Reader(raised(KeyboardInterrupt)))
+@pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError])
+def test_ctrl_c_and_a_cancelled_task_are_no_errors_of_the_source(read, error):
+    """They are the user's, and the program's that embeds the kernel."""
+    with pytest.raises(error):
+        read(Reader(raised(error)))
 
 
 def test_a_row_that_breaks_a_rule_names_its_source_too(read, workspace):
