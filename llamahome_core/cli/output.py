@@ -74,6 +74,11 @@ def say(text: str = "", *, styled: bool = False) -> None:
         forget(sys.stderr)
 
 
+def warn(text: str) -> None:
+    """A warning, to stderr."""
+    say(f"warning: {text}")
+
+
 def forget(stream: TextIO | None) -> None:
     """Let what *stream* still holds go nowhere; Python would complain of it at exit."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
