@@ -124,8 +124,8 @@ def _careful_kernel(state: State) -> Kernel:
 
 
 def _report(plugin: Plugin, kernel: Kernel) -> Report:
-    allowed = evolve(kernel.plugins.policy, own=False).allows(plugin.name)
-    status = plugin.status if plugin.status == "shadowed" or allowed else "blocked"
-    if status in {"shadowed", "blocked"}:
-        return Report(status=status, problems=[f"the plugin is {status}"])
+    if plugin.status == "shadowed":
+        return Report(status="shadowed", problems=["the plugin is shadowed"])
+    if not evolve(kernel.plugins.policy, own=False).allows(plugin.name):
+        return Report(status="blocked", problems=["the plugin is blocked"])
     return examine_apart(plugin) if plugin.entry else examine(plugin)

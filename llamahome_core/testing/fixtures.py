@@ -44,7 +44,7 @@ def kernel(workspace: Workspace, tmp_path: Path) -> Callable[..., Kernel]:
     def make(*plugins: Any, builtins: bool = False, strict: bool = True) -> Kernel:
         installed = list(discover()) if builtins or any(_is_name(p) for p in plugins) else []
         own = [p for p in installed if builtins and p.origin.partition(" ")[0] == PROJECT]
-        names = {p.name for p in own}
+        names = [p.name for p in own]
         chosen = [_plugin(p, installed) for p in plugins if p not in names]
         return Kernel(
             [*own, *chosen],

@@ -149,7 +149,7 @@ class StoreContract:
             assert content_of(store.get("bot/v1/merged")) == content_of(content)
             assert store.keys() == ["bot/v1/merged"]
 
-    def test_the_digest_is_that_of_thecontent_of(self, stored: Store, content: Path) -> None:
+    def test_the_digest_is_that_of_the_content(self, stored: Store, content: Path) -> None:
         """Not of the key, nor of the time."""
         first, second = stored.put("a", content), stored.put("b", content)
         (content / "config.json").write_text("[]", encoding="utf-8")
