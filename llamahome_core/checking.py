@@ -24,7 +24,7 @@ from llamahome_core.discovery import Plugin, discover, from_object
 from llamahome_core.errors import UnknownNameError, suggest
 from llamahome_core.hookspecs import PROJECT
 from llamahome_core.inspection import Report, examine
-from llamahome_core.terminal import guarded
+from llamahome_core.terminal import RESULTS, keep_results_apart
 
 HEAVY = {
     "boto3",
@@ -148,6 +148,7 @@ def _read(out: bytes, err: bytes, ended: str) -> Report:
 def _main(name: str, value: str, origin: str, seconds: str) -> None:
     """Examine one plugin, and print each phase and the report as lines of JSON."""
     entry = EntryPoint(name=name, value=value, group=PROJECT)
+    keep_results_apart()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     declaring = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
     heavy: set[str] = set()
@@ -161,8 +162,7 @@ def _main(name: str, value: str, origin: str, seconds: str) -> None:
 
     resource.setrlimit(resource.RLIMIT_AS, (declaring, hard))
     faulthandler.dump_traceback_later(float(seconds), exit=True)
-    with guarded():
-        report = examine(Plugin(name=name, origin=origin, entry=entry), phase)
+    report = examine(Plugin(name=name, origin=origin, entry=entry), phase)
     if heavy:
         report.problems.append(
             f"{value} imports {', '.join(sorted(heavy))}, which every start would pay for: "
@@ -172,8 +172,7 @@ def _main(name: str, value: str, origin: str, seconds: str) -> None:
 
 
 def _say(**line: Any) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    print(json.dumps(line), file=RESULTS.get(), flush=True)
 
 
 if __name__ == "__main__":

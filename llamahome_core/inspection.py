@@ -17,7 +17,7 @@ from llamahome_core.hookspecs import PROJECT
 from llamahome_core.offers import Offer, offers_of
 from llamahome_core.plugins import Plugins
 from llamahome_core.registry import Catalog
-from llamahome_core.terminal import foreign
+from llamahome_core.terminal import aside
 
 
 @define
@@ -85,10 +85,10 @@ def _unmarked(module: Any) -> Iterator[str]:
 def _each(found: Iterator[str]) -> list[str]:
     """*found*, with code of the plugin kept at its own risk."""
     problems: list[str] = []
-    with foreign():
+    with aside():
         try:
             problems.extend(found)
-        except Exception as error:  # noqa: BLE001  # whatever it raises is what is wrong with it
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # that is what is wrong with it
             problems.append(f"{type(error).__name__}: {error}")
     return problems
 

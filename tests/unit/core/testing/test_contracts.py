@@ -80,7 +80,7 @@ ROWS = {
 @pytest.mark.parametrize("fault", ROWS)
 def test_a_data_source_with_a_fault_is_refused(fault):
     for given in (fault, ""):
-        more = {"changed": Source(given, "abd")} if fault == "name" else {}
+        more = {"changed": Source(given, "abx")} if fault == "name" else {}
         found = refused(DataSourceContract, ROWS[fault], source=Source(given), **more)
         assert found is (given != "")
 
