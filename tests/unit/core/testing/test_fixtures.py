@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -142,10 +143,11 @@ def test_the_command_runs_in_this_process(project):
     )
 
 
+# Not imported here: pytester takes back what a test imports, and torch cannot be imported twice.
+@pytest.mark.skipif(find_spec("torch") is None, reason="a run needs llamahome[train]")
 @pytest.mark.slow
 def test_a_recipe_runs_in_seconds_with_a_plugin_and_the_hooks_are_recorded(project):
     """The tiny model learns from what the plugin reads."""
-    pytest.importorskip("torch")
     run(
         project,
         PLUGIN
