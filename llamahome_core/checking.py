@@ -139,7 +139,7 @@ def _read(out: bytes, err: bytes, ended: str) -> Report:
                 return Report(**found["report"])
             phase = found["phase"]
     text = err.decode(errors="replace").strip()
-    if text.startswith("Timeout ("):
+    if "\nTimeout (" in f"\n{text}":  # what faulthandler writes, perhaps after the plugin's words
         ended = "was ended because it took too long"
     problem = f"the process {ended} while {phase}"
     return Report(error=problem, traceback=text[-8192:] or None, problems=[problem])

@@ -82,7 +82,7 @@ def test_what_is_wrong_is_said(make_plugin, case):
     [
         ("import os; os._exit(0)", "the process ended with exit code 0 while it was imported"),
         ("import os; os.kill(os.getpid(), 9)", "ended by SIGKILL while it was imported"),
-        ("import time; time.sleep(600)", "took too long while it was imported"),
+        ("import time; print(1); time.sleep(600)", "took too long while it was imported"),
         ("x = bytearray(2**32)", "the plugin is broken: MemoryError"),
     ],
 )
