@@ -49,6 +49,7 @@ SECONDS = 20.0
 MEMORY = 2**30
 """Bytes of address space that importing and declaring may take."""
 
+_PRINTED = 8192  # characters kept of what it prints
 _LOADING = 300.0  # seconds that the factories may take to import, torch among them
 
 
@@ -131,18 +132,17 @@ def _how_it_ended(child: subprocess.Popen[bytes]) -> str:
 
 def _read(out: bytes, err: bytes, ended: str) -> Report:
     """The report or, where there is none, what was going on when the process ended."""
-    phase = "it began"
+    phase, text = "it began", err.decode(errors="replace").strip()[-_PRINTED:]
     for line in out.splitlines():
         with contextlib.suppress(ValueError, TypeError):
             found = json.loads(line)
             if "report" in found:
-                return Report(**found["report"])
+                return Report(**found["report"] | {"printed": text})
             phase = found["phase"]
-    text = err.decode(errors="replace").strip()
     if "\nTimeout (" in f"\n{text}":  # what faulthandler writes, perhaps after the plugin's words
         ended = "was ended because it took too long"
     problem = f"the process {ended} while {phase}"
-    return Report(error=problem, traceback=text[-8192:] or None, problems=[problem])
+    return Report(error=problem, traceback=text or None, problems=[problem])
 
 
 def _main(name: str, value: str, origin: str, seconds: str) -> None:

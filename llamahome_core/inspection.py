@@ -30,6 +30,7 @@ class Report:
         traceback: The same at length.
         offers: What it declares: kind, name, summary, missing modules, and how to install them.
         problems: All that is wrong, in words.
+        printed: What it printed in a process of its own.
     """
 
     status: str = "broken"
@@ -37,6 +38,7 @@ class Report:
     traceback: str | None = None
     offers: list[dict[str, Any]] = field(factory=list)
     problems: list[str] = field(factory=list)
+    printed: str = ""
 
 
 def examine(plugin: Plugin, phase: Callable[[str], None] = lambda _: None) -> Report:

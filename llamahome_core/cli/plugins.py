@@ -10,7 +10,7 @@ from attrs import asdict, evolve
 from llamahome_core.checking import examine_apart
 from llamahome_core.cli.help import Group, as_json
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import echo, print_json, table, warn
+from llamahome_core.cli.output import echo, print_json, say, table, warn
 from llamahome_core.discovery import Plugin, Policy
 from llamahome_core.errors import UnknownNameError, suggest
 from llamahome_core.inspection import Report, examine
@@ -101,6 +101,8 @@ def check(ctx: click.Context, name: str, as_json: bool) -> None:
     # Of several with one name, the one that is not shadowed.
     plugin = min(found, key=lambda p: p.status == "shadowed")
     report = _report(plugin, kernel)
+    if report.printed:
+        say(report.printed)
     if as_json:
         print_json("plugin", **_record(plugin, []) | asdict(report))
     else:

@@ -9,7 +9,7 @@ import types
 import pytest
 
 from llamahome_core import UnknownNameError, checking, hookimpl
-from llamahome_core.checking import check_plugin
+from llamahome_core.checking import check_plugin, examine_apart
 
 GOOD = """
     from attrs import frozen
@@ -99,9 +99,10 @@ def test_a_hostile_module_harms_nobody_and_is_told(make_plugin, monkeypatch, lin
 def test_a_factory_may_be_heavy_and_what_it_prints_is_no_report(make_plugin):
     """Limits of memory and the list of heavy modules are for what each start imports."""
     first = "import rich\nprint('{\"report\": {}}')\nx = bytearray(2**30)\n"
-    make_plugin("acme", GOOD, impl=first + IMPL)
+    made = make_plugin("acme", GOOD, impl=first + IMPL)
 
     assert check_plugin("acme") == []
+    assert examine_apart(made).printed == '{"report": {}}'
 
 
 def test_a_module_that_stops_its_own_watch_is_ended_from_outside(make_plugin, monkeypatch):
