@@ -143,7 +143,8 @@ def _class(name: str, cls: type) -> str:
         if isinstance(member, property):
             text += f"\n**`{key}`**: {markdown(member.__doc__)}"
         elif inspect.isfunction(member) and member.__doc__:
-            text += f"\n**`{key}{_signature(member)}`**: {markdown(member.__doc__)}"
+            given = "" if key.startswith("test_") else _signature(member)  # pytest calls a test
+            text += f"\n**`{key}{given}`**: {markdown(member.__doc__)}"
     return text
 
 
@@ -229,11 +230,16 @@ def _module(name: str) -> str:
         return ""
     module = import_module(name)
     text = f"\n## `{name}`\n\n{markdown(module.__doc__)}"
-    for key in getattr(module, "__all__", vars(module)):
-        found = inspect.unwrap(getattr(module, key))
-        if key[0] == "_" or not getattr(found, "__module__", "").startswith(name):
+    listed = getattr(module, "__all__", None)  # a name that it lists may be at home elsewhere
+    for key in listed or vars(module):
+        given = getattr(module, key)
+        found = inspect.unwrap(given)
+        home = "llamahome_core" if listed else name
+        if key[0] == "_" or not getattr(found, "__module__", "").startswith(home):
             continue
-        if inspect.isfunction(found):
+        if inspect.isfunction(found) and not inspect.isfunction(given):  # pytest's own object
+            text += f"\n**fixture `{key}`**: {markdown(found.__doc__)}"
+        elif inspect.isfunction(found):
             text += f"\n**`{key}{_signature(found)}`**: {markdown(found.__doc__)}"
         elif inspect.isclass(found):
             text += _class(key, found).replace("\n## ", "\n### ")

@@ -1,7 +1,7 @@
 """The LlamaHome kernel: discover plugins, resolve a recipe, plan, run, record.
 
-These names are the whole public interface, with ``llamahome_core.files`` and ``.records``;
-everything else may change without notice.
+These names are the whole public interface, with ``llamahome_core.files``, ``.records`` and
+``.testing``; everything else may change without notice.
 """
 
 from __future__ import annotations

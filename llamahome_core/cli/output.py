@@ -73,6 +73,11 @@ def say(text: str = "", *, styled: bool = False) -> None:
         forget(sys.stderr)
 
 
+def warn(text: str) -> None:
+    """A warning, to stderr."""
+    say(f"warning: {text}")
+
+
 def open_closed() -> None:
     """Let a standard stream that was closed lead nowhere, as git does.
 

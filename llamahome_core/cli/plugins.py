@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Iterator
 from typing import Any
 
 import click
-from attrs import frozen
+from attrs import asdict, evolve
 
+from llamahome_core.checking import examine_apart
 from llamahome_core.cli.help import Group, as_json
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import echo, print_json, say, table
-from llamahome_core.components import Component, Kind, Ref
-from llamahome_core.discovery import Plugin
-from llamahome_core.errors import PluginError, UnknownNameError, suggest
+from llamahome_core.cli.output import echo, print_json, say, table, warn
+from llamahome_core.discovery import Plugin, Policy
+from llamahome_core.errors import UnknownNameError, suggest
+from llamahome_core.inspection import Report, examine
 from llamahome_core.kernel import Kernel
-from llamahome_core.registry import Catalog
-
-
-@frozen
-class Offer:
-    """One thing that a plugin declares.
-
-    Attributes:
-        plugin: Who declares it.
-        kind: ``data source``, ``stage``, ``service`` …
-        name: Its name.
-        summary: Its line in lists.
-        refs: What it names and has not imported.
-        missing: Modules that it needs and that are not installed.
-        install: The command that brings them.
-    """
-
-    plugin: Plugin
-    kind: str
-    name: str
-    summary: str
-    refs: tuple[Ref, ...] = ()
-    missing: tuple[str, ...] = ()
-    install: str | None = None
+from llamahome_core.offers import Offer, offers_of
 
 
 @click.group(
@@ -64,7 +40,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
 def list_plugins(state: State, as_json: bool) -> None:
     """List installed plugins with what became of each, and what is unavailable and why."""
     kernel = state.kernel
-    offers = list(offers_of(kernel))
+    offers = list(offers_of(kernel.catalog, warn))
     found = sorted(kernel.plugins.all, key=lambda p: p.name)
     if as_json:
         print_json("plugins", plugins=[_record(plugin, offers) for plugin in found])
@@ -92,47 +68,6 @@ def _about(plugin: Plugin, offers: list[Offer]) -> str:
     return "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds.items())
 
 
-def offers_of(kernel: Kernel) -> Iterator[Offer]:
-    """All that is declared; asking for all of it also finds plugins that break late."""
-    catalog = kernel.catalog
-    for kind in Kind:
-        for plugin, component in catalog.components(kind):
-            yield _component(plugin, kind, component)
-    yield from _stages(catalog)
-    for plugin, command in catalog.commands().values():
-        yield Offer(plugin, "command", command.name, command.summary, (command.command,))
-    for plugin, recipe in catalog.recipes().values():
-        yield Offer(plugin, "recipe", recipe.name, recipe.summary)
-    for plugin, service in catalog.services():
-        name = service.protocol.__name__
-        yield Offer(plugin, "service", name, service.summary, (service.factory,))
-    for plugin, check in catalog.checks():
-        yield Offer(plugin, "check", check.name, check.summary, (check.run,))
-    catalog.defaults()
-
-
-def _stages(catalog: Catalog) -> Iterator[Offer]:
-    try:
-        for plugin, stage in catalog.stages():
-            refs = (stage.run, stage.plan) if stage.plan else (stage.run,)
-            yield Offer(plugin, "stage", stage.name, stage.summary, refs)
-    except PluginError as error:  # two plugins in conflict: this list is how one finds out which
-        say(f"warning: {error.message}")
-
-
-def _component(plugin: Plugin, kind: Kind, component: Component) -> Offer:
-    missing = tuple(component.missing())
-    return Offer(
-        plugin,
-        kind.title,
-        component.name,
-        component.summary,
-        (component.factory,),
-        missing,
-        component.install_hint() if missing else None,
-    )
-
-
 def _record(plugin: Plugin, offers: list[Offer]) -> dict[str, Any]:
     return {
         "name": plugin.name,
@@ -140,17 +75,7 @@ def _record(plugin: Plugin, offers: list[Offer]) -> dict[str, Any]:
         "origin": plugin.origin,
         "module": plugin.entry.value if plugin.entry else None,
         "error": f"{type(plugin.error).__name__}: {plugin.error}" if plugin.error else None,
-        "offers": [
-            {
-                "kind": offer.kind,
-                "name": offer.name,
-                "summary": offer.summary,
-                "missing": list(offer.missing),
-                "install": offer.install,
-            }
-            for offer in offers
-            if offer.plugin is plugin
-        ],
+        "offers": [offer.plain() for offer in offers if offer.plugin is plugin],
     }
 
 
@@ -158,13 +83,14 @@ def _record(plugin: Plugin, offers: list[Offer]) -> dict[str, Any]:
 @click.argument("name")
 @as_json
 @click.pass_context
-def check_plugin(ctx: click.Context, name: str, as_json: bool) -> None:
+def check(ctx: click.Context, name: str, as_json: bool) -> None:
     """Load the plugin NAME and all that it names; show what is wrong with it.
 
-    Imports heavy packages such as torch. The exit code is 1 if something is wrong.
+    An installed plugin is loaded in a process of its own, with limits of time and memory, and no
+    other is loaded with it. Imports heavy packages such as torch. The exit code is 1 if something
+    is wrong.
     """
-    kernel = ctx.ensure_object(State).kernel
-    offers = list(offers_of(kernel))
+    kernel = _careful_kernel(ctx.ensure_object(State))
     found = [p for p in kernel.plugins.all if p.name == name]
     if not found:
         close = suggest(name, [p.name for p in kernel.plugins.all])
@@ -174,29 +100,34 @@ def check_plugin(ctx: click.Context, name: str, as_json: bool) -> None:
         )
     # Of several with one name, the one that is not shadowed.
     plugin = min(found, key=lambda p: p.status == "shadowed")
-    problems = list(_problems(plugin, offers))
+    report = _report(plugin, kernel)
+    if report.printed:
+        say(report.printed)
     if as_json:
-        print_json("plugin", **_record(plugin, offers), problems=problems)
+        print_json("plugin", **_record(plugin, []) | asdict(report))
     else:
-        echo(f"{plugin.name}  {plugin.status}  {plugin.origin}")
-        if plugin.error is not None:
-            echo("".join(traceback.format_exception(plugin.error)).rstrip())
-        for problem in problems:
+        echo(f"{plugin.name}  {report.status}  {plugin.origin}")
+        if report.traceback is not None:
+            echo(report.traceback)
+        for problem in report.problems:
             echo(f"problem: {problem}")
-        if not problems:
-            echo(f"{sum(o.plugin is plugin for o in offers)} offers, all of them importable")
-    ctx.exit(1 if problems else 0)
+        if not report.problems:
+            echo(f"{len(report.offers)} offers, all of them importable")
+    ctx.exit(1 if report.problems else 0)
 
 
-def _problems(plugin: Plugin, offers: list[Offer]) -> Iterator[str]:
-    if plugin.status != "active":
-        yield f"the plugin is {plugin.status}"
-        return
-    for offer in offers:
-        if offer.plugin is not plugin or offer.missing:
-            continue
-        for ref in offer.refs:
-            try:
-                ref.load()
-            except PluginError as error:
-                yield f"{offer.kind} {offer.name}: {error.message}"
+def _careful_kernel(state: State) -> Kernel:
+    """One that knows all plugins and loads no third party's: any of them may end the process."""
+    policy = Policy.from_environment().narrowed(state.asked)
+    kernel = state.make(evolve(policy, own=True))
+    if kernel.settings_error is not None:
+        raise kernel.settings_error
+    return kernel
+
+
+def _report(plugin: Plugin, kernel: Kernel) -> Report:
+    if plugin.status == "shadowed":
+        return Report(status="shadowed", problems=["the plugin is shadowed"])
+    if not evolve(kernel.plugins.policy, own=False).allows(plugin.name):
+        return Report(status="blocked", problems=["the plugin is blocked"])
+    return examine_apart(plugin) if plugin.entry else examine(plugin)

@@ -13,6 +13,7 @@ WRITING_CALLS = {"os.replace", "os.rename", "os.write", "shutil.move", "shutil.c
 
 DURABLE = "it belongs to the package that writes durably"
 SEALED = "it writes into a folder of files.new_folder, which hashes, syncs and publishes the whole"
+TESTS = "it writes into the temporary folder of a test, as only tests do"
 # Path -> the reason why it may write by itself.
 MAY_WRITE = {
     "llamahome_core/cli/endings.py": "the report of a crash goes to the temporary folder",
@@ -24,6 +25,9 @@ MAY_WRITE = {
     "llamahome_core/monitor_process.py": "a monitor's log may lose its end",
     "llamahome_core/monitoring.py": "a monitor's log may lose its end",
     "llamahome_core/terminal.py": "after a broken pipe, the stream is pointed at the null device",
+    "llamahome_core/testing/fixtures.py": TESTS,
+    "llamahome_core/testing/processes.py": "a child process says how it ended through a pipe",
+    "llamahome_core/testing/storage.py": TESTS,
     "plugins/llamahome_data/arrays.py": SEALED,
     "plugins/llamahome_models/children.py": "the output of a child is read once and thrown away",
     "plugins/llamahome_models/gguf_import.py": SEALED,

@@ -29,6 +29,7 @@ LOUD = """
     @frozen(kw_only=True)
     class Settings:
         path: str = field(default="rows.jsonl", validator=when)
+        "A file."
 
     shout("importing")
 

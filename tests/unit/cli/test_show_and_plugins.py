@@ -11,6 +11,7 @@ from llamahome_core import (
     Component,
     Stage,
 )
+from llamahome_core.discovery import Policy
 
 
 def test_show_without_words_lists_every_kind_and_every_table(cli) -> None:
@@ -142,6 +143,22 @@ def test_check_of_a_plugin_imports_all_that_it_names(cli, kernel, plugin, over) 
     assert bad.code == 1
     assert "problem: store odd: cannot import 'nowhere:Thing'" in bad.out
     assert cli("plugins", "check", "cachess").code == 4
+
+
+def test_check_says_what_keeps_a_plugin_out(cli, kernel, over) -> None:
+    """It is not loaded to be checked: another has its name, or the policy forbids it."""
+    blocking = over(kernel, policy=Policy(blocked=frozenset({"caches"})))
+    wrong = over(kernel, environ={"LLAMAHOME_PLUGINS__ENABEL": "x"})
+    next(p for p in kernel.plugins.all if p.name == "stores").status = "shadowed"
+
+    blocked, shadowed = (
+        cli("plugins", "check", "caches", over=blocking),
+        cli("plugins", "check", "stores"),
+    )
+
+    assert (blocked.code, blocked.out.splitlines()[1]) == (1, "problem: the plugin is blocked")
+    assert (shadowed.code, shadowed.out.splitlines()[1]) == (1, "problem: the plugin is shadowed")
+    assert cli("plugins", "check", "caches", over=wrong).code == 2
 
 
 def test_plugins_alone_is_the_list(cli) -> None:

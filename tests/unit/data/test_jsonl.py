@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from llamahome_core import DataError
+from llamahome_core import DataError, DataSource
+from llamahome_core.testing import DataSourceContract
 from llamahome_data.config import JsonlConfig
 from llamahome_data.jsonl import JsonlSource
 
@@ -26,6 +27,21 @@ def read(path: Path, **settings: Any) -> list[dict[str, Any]]:
 def file(tmp_path) -> Path:
     path: Path = tmp_path / "train.jsonl"
     return path
+
+
+class TestContract(DataSourceContract):
+    """It keeps to what every data source keeps to."""
+
+    @pytest.fixture
+    def source(self, file: Path) -> DataSource:
+        file.write_text('{"text": "a"}\n\n{"text": "b"}\n')
+        return source(file)
+
+    @pytest.fixture
+    def changed(self, file: Path) -> DataSource:
+        other = file.with_name("other.jsonl")
+        other.write_text('{"text": "a"}\n\n{"text": "c"}\n')
+        return source(other)
 
 
 def test_rows_come_in_order_with_their_line_numbers_and_blank_lines_are_skipped(file):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from llamahome_core import ChatCodec, Context, DataError, ModelError, ModelFolder
+from llamahome_core.testing import ChatCodecContract
 from llamahome_models.codec import Codec
 from llamahome_models.codec import make_codec as make_from
 
@@ -32,6 +33,17 @@ def answers(codec: Codec, messages: list[dict[str, Any]], **more: Any) -> list[s
     """The text of each assistant span."""
     chat = codec.encode(messages, **more)
     return ["".join(codec.pieces(chat.ids[a:b])) for a, b in chat.assistant_spans]
+
+
+@pytest.mark.parametrize("name", ["chatml", "llama3"])
+class TestContract(ChatCodecContract):
+    """It keeps to what every codec keeps to, with templates of several families."""
+
+    @pytest.fixture
+    def codec(self, make_codec, name: str) -> ChatCodec:
+        end = {"chatml": "<|im_end|>", "llama3": "<|eot_id|>"}[name]
+        codec: ChatCodec = make_codec(template(name), eos_token=end)
+        return codec
 
 
 def test_tools_and_calls_are_in_the_prompt(make_codec):

@@ -20,6 +20,7 @@ from llamahome_core import (
     UnknownNameError,
     files,
 )
+from llamahome_core.testing import RegistryContract
 from llamahome_models.registry import VersionRegistry
 
 
@@ -36,6 +37,15 @@ def registry(context) -> VersionRegistry:
     found = context.get(Registry)
     assert isinstance(found, VersionRegistry)
     return found
+
+
+class TestContract(RegistryContract):
+    """It keeps to what every registry keeps to."""
+
+    @pytest.fixture
+    def registry(self, context) -> Registry:
+        found: Registry = context.get(Registry)
+        return found
 
 
 def test_versions_are_numbered_and_tagged(registry, part):

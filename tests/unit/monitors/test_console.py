@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from llamahome_core import MonitorContext
+from llamahome_core import Monitor, MonitorContext
 from llamahome_core.monitoring import Monitors
+from llamahome_core.testing import MonitorContract
 from llamahome_monitors import console
 from llamahome_monitors.config import ConsoleConfig
 from llamahome_monitors.console import (
@@ -51,6 +52,16 @@ class Stream(io.TextIOWrapper):
 def made(monkeypatch: pytest.MonkeyPatch, stream: Stream, **settings: Any) -> Any:
     monkeypatch.setattr(sys, "stderr", stream)
     return make_console(ConsoleConfig(**settings), MonitorContext(directory=Path("runs/r-1")))
+
+
+@pytest.mark.parametrize("mode", ["live", "plain", "json", "none"])
+class TestContract(MonitorContract):
+    """Each of its modes keeps to what every monitor keeps to."""
+
+    @pytest.fixture
+    def monitor(self, monkeypatch: pytest.MonkeyPatch, mode: str) -> Monitor:
+        monitor: Monitor = made(monkeypatch, Stream(), mode=mode)
+        return monitor
 
 
 @pytest.mark.parametrize(

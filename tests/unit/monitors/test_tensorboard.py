@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from llamahome_core import MonitorContext
+from llamahome_core import Monitor, MonitorContext
 from llamahome_core.monitoring import Monitors
 from llamahome_core.recipe import Selection
+from llamahome_core.testing import MonitorContract
 from llamahome_monitors.config import TensorboardConfig
 from llamahome_monitors.plugin import llamahome_monitors
 from llamahome_monitors.tensorboard import TensorboardMonitor
@@ -31,6 +32,14 @@ def write(directory: Path, events: list[dict[str, Any]], **settings: Any) -> Non
     for event in events:
         monitor.handle(event)
     monitor.close()
+
+
+class TestContract(MonitorContract):
+    """It keeps to what every monitor keeps to."""
+
+    @pytest.fixture
+    def monitor(self, tmp_path: Path) -> Monitor:
+        return TensorboardMonitor(TensorboardConfig(), MonitorContext(directory=tmp_path))
 
 
 def test_every_number_is_read_back(tmp_path: Path, finished: list[dict[str, Any]]):

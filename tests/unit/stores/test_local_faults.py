@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -102,29 +101,6 @@ def test_a_root_that_is_no_folder_and_an_unreadable_file_are_told_in_one_line(
     monkeypatch.setattr(files, "hash_file", fails)
     with pytest.raises(StorageError, match=r"cannot read .*: Permission denied"):
         store.put("a", folder)
-
-
-def test_of_two_writers_of_one_key_one_wins_and_the_result_is_whole(store, tmp_path):
-    """The loser gets an error, and the folder is one of the two, not a mixture."""
-    for name in "xy":
-        (tmp_path / name).mkdir()
-        for i in range(20):
-            (tmp_path / name / f"{i}.txt").write_text(name * 1000)
-    errors = []
-
-    def put(name: str) -> None:
-        try:
-            store.put("a", tmp_path / name)
-        except StorageError as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=put, args=(name,)) for name in "xy"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(errors) == 1
-    assert len({file.decode()[0] for file in content(store.get("a")).values()}) == 1
 
 
 PROGRAM = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from transformers.utils import logging
 
 from llamahome_core import (
+    Adapter,
     DataError,
     Encoded,
     EncodedChat,
@@ -20,18 +22,65 @@ from llamahome_core import (
     ModelError,
     ModelFolder,
     NoSettings,
+    Objective,
+    Optimizer,
     Train,
+    Trainer,
     UnavailableError,
 )
+from llamahome_core.testing import (
+    AdapterContract,
+    ObjectiveContract,
+    OptimizerContract,
+    TrainerContract,
+)
 from llamahome_training import checks, model
-from llamahome_training.adapters import Lora
-from llamahome_training.config import LoraConfig
+from llamahome_training.adapters import Full, Lora
+from llamahome_training.config import AdamWConfig, LoraConfig, TorchTrainerConfig
 from llamahome_training.objectives import Pretrain, Sft
-from llamahome_training.trainer import choose_device
+from llamahome_training.optimizers import AdamW
+from llamahome_training.trainer import TorchTrainer, choose_device
 
 
 def folder_of(path: Path) -> ModelFolder:
     return ModelFolder(path=path, digest="sha256:0", name="tiny")
+
+
+# --- What every part of its kind keeps to
+
+
+@pytest.mark.parametrize("made", [Full(NoSettings()), Lora(LoraConfig(rank=2))])
+class TestAdapters(AdapterContract):
+    """All weights, and low-rank updates."""
+
+    @pytest.fixture
+    def adapter(self, made: Adapter) -> Adapter:
+        return made
+
+
+@pytest.mark.parametrize("made", [Sft(NoSettings()), Pretrain(NoSettings())])
+class TestObjectives(ObjectiveContract):
+    """Conversations, and plain text."""
+
+    @pytest.fixture
+    def objective(self, made: Objective) -> Objective:
+        return made
+
+
+class TestAdamW(OptimizerContract):
+    """torch's AdamW."""
+
+    @pytest.fixture
+    def optimizer(self) -> Optimizer:
+        return AdamW(AdamWConfig())
+
+
+class TestTorchTrainer(TrainerContract):
+    """One process."""
+
+    @pytest.fixture
+    def make_trainer(self) -> Callable[[], Trainer]:
+        return lambda: TorchTrainer(TorchTrainerConfig(device="cpu"))
 
 
 # --- Adapters and devices

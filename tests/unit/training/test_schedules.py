@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
+from llamahome_core import Schedule
+from llamahome_core.testing import ScheduleContract
 from llamahome_training.config import ConstantConfig, CosineConfig, LinearConfig
 from llamahome_training.schedules import Constant, Cosine, Linear, warmup_steps
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(
+    ("made", "config"), [(Constant, ConstantConfig), (Linear, LinearConfig), (Cosine, CosineConfig)]
+)
+class TestContract(ScheduleContract):
+    """Each keeps to what every schedule keeps to, with any warm-up."""
+
+    @pytest.fixture
+    def schedule(self, made: Any, config: Any, warmup: float) -> Schedule:
+        schedule: Schedule = made(config(warmup=warmup))
+        return schedule
 
 
 def test_the_warm_up_rises_evenly_and_never_takes_every_step():
