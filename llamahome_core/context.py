@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal as signals
 import time
 from collections.abc import Callable
@@ -108,6 +109,15 @@ class Context:
         if (selection := self.recipe.chosen.get(kind)) is None:
             raise UnknownNameError(f"the recipe chooses no {kind}")
         return selection.component.build(selection.config, self)
+
+    def variable(self, name: str) -> str | None:
+        """The environment variable *name*, or else what the workspace's ``.env`` says it is."""
+        from llamahome_core.config import read_dotenv
+
+        path = self.workspace.root / ".env"
+        if name in os.environ or not path.is_file():
+            return os.environ.get(name)
+        return read_dotenv(path)[1].get(name)
 
     def phase(self, name: str) -> Callable[[int, int | None], None]:
         """Announce a phase and return its progress function: at most one event each second."""

@@ -92,6 +92,7 @@ class Kernel:
             assignments=tuple(assignments),
             environ=self.environ,
             user_file=self.user_file,
+            packaged=self.packaged_recipe,
         )
         return gather(self.workspace, self.catalog.defaults(), sources)
 
@@ -123,25 +124,35 @@ class Kernel:
         path = Path(name)
         with contextlib.suppress(RuntimeError):  # there is no such user: then it is a strange name
             path = path.expanduser()
-        packaged = self.catalog.recipes()
-        if path.suffix or path.is_file() or (path.exists() and str(name) not in packaged):
+        is_packaged = str(name) in self.catalog.recipes()
+        if path.suffix or path.is_file() or (path.exists() and not is_packaged):
             return path
-        if str(name) not in packaged:
-            close = suggest(str(name), packaged)
+        return self.packaged_recipe(str(name))
+
+    def packaged_recipe(self, name: str) -> Path:
+        """The packaged recipe called *name*.
+
+        Raises:
+            UnknownNameError: There is none.
+            PluginError: The package that should hold it cannot be imported.
+        """
+        packaged = self.catalog.recipes()
+        if name not in packaged:
+            close = suggest(name, packaged)
             known = f"name a .toml, .yaml or .json file, or one of: {', '.join(packaged)}"
             raise UnknownNameError(
-                f"there is no file and no packaged recipe {str(name)!r}",
+                f"there is no file and no packaged recipe {name!r}",
                 hint=f"did you mean {close[0]}?" if close else known,
             )
         from importlib.resources import files
 
-        plugin, record = packaged[str(name)]
+        plugin, record = packaged[name]
         try:
             with aside():
                 return Path(str(files(record.package) / record.file))
         except ImportError as error:
             raise PluginError(
-                f"recipe {str(name)!r} of plugin {plugin.name!r} cannot be found: {error}"
+                f"recipe {name!r} of plugin {plugin.name!r} cannot be found: {error}"
             ) from error
 
     def plan(

@@ -17,6 +17,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from llamahome_core.components import Ref
+from llamahome_core.secrets import reveal
 
 DISABLED = 3
 """Exit code of a monitor that failed too often."""
@@ -205,6 +206,7 @@ def _build(order: Mapping[str, Any]) -> Any:
     config, problems = structure(order["settings"], Ref(order["config"]).load())
     if problems:
         raise ConfigError(problems)
+    config = reveal(config, order["secrets"].__getitem__)
     return Ref(order["factory"]).load()(config, MonitorContext(directory=Path(order["directory"])))
 
 

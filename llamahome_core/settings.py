@@ -15,6 +15,7 @@ from llamahome_core.components import Defaults
 from llamahome_core.config import ConfigError, Document, Merged, Problem
 from llamahome_core.discovery import Plugin
 from llamahome_core.errors import suggest
+from llamahome_core.extends import chain
 from llamahome_core.workspace import SUFFIXES, Workspace, user_file
 
 
@@ -28,6 +29,7 @@ class Sources:
         assignments: ``--set`` texts.
         environ: Environment variables.
         user_file: The user's own settings, if not where the platform puts them.
+        packaged: Finds a packaged recipe that a recipe extends by its name.
     """
 
     recipe: Path | Mapping[str, Any] | None = None
@@ -35,6 +37,7 @@ class Sources:
     assignments: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(factory=lambda: os.environ)
     user_file: Path | None = None
+    packaged: Callable[[str], Path] | None = None
 
 
 def gather(
@@ -49,9 +52,9 @@ def gather(
         ConfigError: Files that cannot be read or understood, all of them at once.
     """
     problems: list[Problem] = []
-    recipe = _all_of(problems, lambda: _recipe(sources.recipe))
+    recipe = _all_of(problems, lambda: _recipe(sources))
     documents: list[Document] = []
-    if not (recipe and recipe[0].data.get("resolved") is True):
+    if not any(document.data.get("resolved") is True for document in recipe):
         documents += [_plugin_document(plugin, record) for plugin, record in defaults]
         for read in _files(workspace, sources):
             documents += _all_of(problems, read)
@@ -61,7 +64,7 @@ def gather(
     documents += _all_of(problems, lambda: config.overrides(sources.assignments))
     if problems:
         raise ConfigError(problems)
-    return config.merge(documents), recipe[0] if recipe else None
+    return config.merge(documents), recipe[-1] if recipe else None
 
 
 def _all_of(problems: list[Problem], read: Callable[[], list[Document]]) -> list[Document]:
@@ -72,12 +75,15 @@ def _all_of(problems: list[Problem], read: Callable[[], list[Document]]) -> list
         return []
 
 
-def _recipe(recipe: Path | Mapping[str, Any] | None) -> list[Document]:
-    if recipe is None:
+def _recipe(sources: Sources) -> list[Document]:
+    """The recipe, and before it the recipes that it extends."""
+    if sources.recipe is None:
         return []
-    if isinstance(recipe, Path):
-        return [config.read(recipe, "recipe")]
-    return [evolve(config.runtime(recipe), layer="recipe", name="recipe")]
+    if isinstance(sources.recipe, Path):
+        document = config.read(sources.recipe, "recipe")
+    else:
+        document = evolve(config.runtime(sources.recipe), layer="recipe", name="recipe")
+    return chain(document, sources.packaged)
 
 
 def _plugin_document(plugin: Plugin, record: Defaults) -> Document:
