@@ -30,6 +30,8 @@ class Sources:
         environ: Environment variables.
         user_file: The user's own settings, if not where the platform puts them.
         packaged: Finds a packaged recipe that a recipe extends by its name.
+        edited: What to read in the place of a file of settings, which may not be there yet.
+        last: The file of settings to stop at: none that is stronger is read.
     """
 
     recipe: Path | Mapping[str, Any] | None = None
@@ -38,6 +40,8 @@ class Sources:
     environ: Mapping[str, str] = field(factory=lambda: os.environ)
     user_file: Path | None = None
     packaged: Callable[[str], Path] | None = None
+    edited: Mapping[Path, str] = field(factory=dict)
+    last: Path | None = None
 
 
 def gather(
@@ -64,6 +68,9 @@ def gather(
     documents += _all_of(problems, lambda: config.overrides(sources.assignments))
     if problems:
         raise ConfigError(problems)
+    paths = [document.path for document in documents]
+    if sources.last is not None:
+        documents = documents[: paths.index(sources.last) + 1]
     return config.merge(documents), recipe[-1] if recipe else None
 
 
@@ -93,16 +100,17 @@ def _plugin_document(plugin: Plugin, record: Defaults) -> Document:
 def _files(workspace: Workspace, sources: Sources) -> Iterator[Callable[[], list[Document]]]:
     """Readers of the files below the recipe, weakest first."""
     user = sources.user_file or user_file(sources.environ)
-    if user.exists():
-        yield lambda: [config.read(user, "user")]
-    for path in workspace.settings_files():
-        yield partial(_read, path, "project")
+    if user.exists() or user in sources.edited:
+        yield partial(_read, user, "user", sources.edited)
+    files = workspace.settings_files()
+    for path in [*(new for new in sources.edited if new not in [user, *files]), *files]:
+        yield partial(_read, path, "project", sources.edited)
     if profile := sources.environ.get("LLAMAHOME_ENV"):
         chosen = workspace.settings_files((profile,))
         if not chosen:
             yield partial(_no_profile, workspace.config, profile)
         for path in chosen:
-            yield partial(_read, path, "profile")
+            yield partial(_read, path, "profile", sources.edited)
     variables = workspace.root / ".env"
     if variables.is_file():
         yield lambda: config.read_dotenv(variables)[0]
@@ -122,10 +130,15 @@ def _no_profile(folder: Path, profile: str) -> list[Document]:
     raise ConfigError([Problem("C109", message, fix=fix)])
 
 
-def _read(path: Path, layer: str) -> list[Document]:
-    """The file's document; the catalogue's file holds only what is under ``models``."""
-    document = config.read(path, layer)
-    if path.stem != "models":
-        return [document]
+def _read(path: Path, layer: str, edited: Mapping[Path, str]) -> list[Document]:
+    text = edited.get(path)
+    document = config.read(path, layer) if text is None else config.parse(text, path, layer)
+    return [in_place(document)]
+
+
+def in_place(document: Document) -> Document:
+    """*document* as a layer: the catalogue's file holds only what is under ``models``."""
+    if document.path is None or document.layer == "user" or document.path.stem != "models":
+        return document
     marks = {("models", *where): mark for where, mark in document.marks.items()}
-    return [evolve(document, data={"models": document.data}, marks=marks)]
+    return evolve(document, data={"models": document.data}, marks=marks)
