@@ -204,7 +204,8 @@ class Kernel:
 
         if self.environ is os.environ:  # a program that gave others keeps its own as they are
             self.workspace.contain_caches(os.environ)
-        return Context(recipe=recipe, workspace=self.workspace, catalog=self.catalog, **more)
+        more = {"workspace": self.workspace, "environ": self.environ, **more}
+        return Context(recipe=recipe, catalog=self.catalog, **more)
 
     # --- Runs -----------------------------------------------------------------------------------
 

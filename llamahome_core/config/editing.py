@@ -80,8 +80,8 @@ def _set(editor: Editor, document: Document, path: Path, value: Any) -> str:
     old: Any = document.data
     for part in path[:found]:
         old = child(old, part)
-    if found == len(path):
-        if isinstance(old, dict):
+    if found == len(path) or path in document.marks:  # `key:` of YAML has a place, and no value
+        if found == len(path) and isinstance(old, dict):
             raise RefusedError("it is a table: set its keys one by one")
         return editor.replace(path, value)
     if not isinstance(old, dict) or any(isinstance(part, int) for part in path[found:]):
@@ -133,17 +133,16 @@ def keep_line_ends(raw: bytes, before: str, after: str) -> bytes:
     Reading drops a byte order mark and makes one line feed of each line end.
     """
     mark = _MARK if raw.startswith(_MARK) else b""
-    lines, old, new = raw.removeprefix(_MARK).split(b"\n"), before.split("\n"), after.split("\n")
+    old, new = before.split("\n"), after.split("\n")
     head = _same(old, new)
     tail = _same(old[head:][::-1], new[head:][::-1])
-    end = b"\r" if lines[0].endswith(b"\r") else b""
-    middle = [line.encode() + end for line in new[head : len(new) - tail]]
-    found = [*lines[:head], *middle, *lines[len(lines) - tail :]]
-    if end and not tail:  # another line is the last one now, and has no end
-        found[-1] = found[-1].removesuffix(end)
-        if 0 < head < len(found):
-            found[head - 1] = found[head - 1].removesuffix(end) + end
-    return mark + b"\n".join(found)
+    *lines, last = raw.removeprefix(mark).split(b"\n")
+    usual = b"\r\n" if lines and lines[0].endswith(b"\r") else b"\n"
+    ended = [(n.removesuffix(b"\r"), b"\r\n" if n.endswith(b"\r") else b"\n") for n in lines]
+    ended.append((last, usual))
+    middle = [(line.encode(), usual) for line in new[head : len(new) - tail]]
+    found = [*ended[:head], *middle, *ended[len(ended) - tail :]]
+    return mark + b"".join(line + end for line, end in found[:-1]) + found[-1][0]
 
 
 def _same(old: list[str], new: list[str]) -> int:

@@ -131,6 +131,8 @@ class Editor:
         start, end = self.value(at)
         if children := self.children(at):
             key, place = self.key(children[-1]), self.end(children[-1])
+            if self.text[place : end - 1].strip():
+                raise RefusedError("there is a comma or a comment before its closing brace")
             indent = self.text[key - self.column(key) : key]
             has_line = not indent.strip()
             new = "," + ("\n" + indent if has_line else " ")

@@ -30,14 +30,15 @@ class Edits(Editor):
     def add(self, path: Path, found: int, value: Any) -> str:
         """In the section of the table, or in a new one at the end."""
         at, keys = path[:found], path[found:]
-        if self.in_braces(at) and at:
-            return self.add_in_braces(at, keys, value)
+        if braces := self._braces(at):
+            return self.add_in_braces(braces, path[len(braces) :], value)
         section = self._section(at)
         is_list = any(isinstance(part, int) for part in at)
         if section == at and (len(keys) == 1 or is_list):
             return self._add_line(section, self._body(section), keys, value)
         if section != at and self._is_dotted(at):
-            return self._add_line(section, self._values(at), path[len(section) :], value)
+            near = [where for where in self._body(section) if where[: len(at)] == at]
+            return self._add_line(section, near, path[len(section) :], value)
         head = ".".join(quote_key(str(key)) for key in path[:-1])
         gap = [""] if self.text else []
         return self.append([*gap, f"[{head}]", self.pair(path[-1:], value, None)])
@@ -64,8 +65,11 @@ class Edits(Editor):
 
     def remove(self, path: Path) -> str:
         """The text without the setting, and without a section that held nothing else."""
-        if self.in_braces(path[:-1]) and path[:-1]:
-            return self.remove_in_braces(path)
+        if braces := self._braces(path[:-1]):
+            entry = path[: len(braces) + 1]
+            if entry != path and len(self._values(entry)) > 1:
+                raise RefusedError("it shares a table with another")
+            return self.remove_in_braces(entry)
         self.value(path)
         first, last = self._setting_lines(path)
         section = self._section(path[:-1])
@@ -84,6 +88,12 @@ class Edits(Editor):
         if not isinstance(path[-1], str):
             raise RefusedError("it is an element of a list: set the whole list")
         return self.line(self.key(path)), self.line(end)
+
+    def _braces(self, path: Path) -> Path:
+        """The longest part of *path* that is a table in braces; empty if there is none."""
+        while path and not self.in_braces(path):
+            path = path[:-1]
+        return path
 
     # --- sections
 
