@@ -112,7 +112,7 @@ class Document:
     name: str
     path: pathlib.Path | None
     text: str = field(repr=False)
-    data: dict[Any, Any]
+    data: dict[Any, Any] = field(repr=False)
     marks: dict[Path, Mark] = field(repr=False)
     extended: Origin | None = field(default=None, repr=False)
 

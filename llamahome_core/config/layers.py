@@ -23,7 +23,7 @@ class Merged:
         documents: What was merged, weakest first.
     """
 
-    data: dict[str, Any]
+    data: dict[str, Any] = field(repr=False)
     origins: dict[Path, Origin] = field(repr=False)
     problems: tuple[Problem, ...] = ()
     documents: tuple[Document, ...] = field(default=(), repr=False)

@@ -33,7 +33,7 @@ COMMENTS = st.sampled_from(["", "", "# a = 1", "#", "# c: [", "   # deep"])
 
 
 @st.composite
-def toml(draw: Any) -> str:
+def toml(draw: st.DrawFn) -> str:
     """Sections, sub-sections, lists of tables, dotted keys and tables in braces."""
     lines: list[str] = []
 
@@ -56,7 +56,7 @@ def toml(draw: Any) -> str:
 
 
 @st.composite
-def yaml(draw: Any) -> str:
+def yaml(draw: st.DrawFn) -> str:
     """Blocks, flow tables and lists, with comments between and behind."""
     lines: list[str] = []
 
@@ -86,7 +86,7 @@ def yaml(draw: Any) -> str:
 
 
 @st.composite
-def json_text(draw: Any) -> str:
+def json_text(draw: st.DrawFn) -> str:
     indent = draw(st.sampled_from([None, 2, 4, "\t"]))
     return json.dumps(draw(TREES), indent=indent, ensure_ascii=False) + draw(
         st.sampled_from(["", "\n"])
