@@ -42,7 +42,8 @@ def change(kernel: Kernel, key: str, value: str | None, *, user: bool = False) -
         ConfigError: The settings would be wrong, or the text cannot be edited; nothing is changed.
     """
     path = config.parse_key(key)
-    with files.lock(kernel.workspace.cache("system") / "settings.lock"):
+    folder = _user(kernel).parent if user else kernel.workspace.cache("system")
+    with files.lock(folder / ".settings.lock"):
         document = _choose(kernel, path, user=user)
         file = document.path
         assert file is not None  # noqa: S101  # settings that are changed are files
