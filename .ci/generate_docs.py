@@ -191,7 +191,8 @@ def _command(command: click.Command, context: click.Context) -> str:
     if options:
         text += "\n| option | meaning |\n|---|---|\n"
     for option in options:
-        names = ", ".join(option.opts) + ("" if option.is_flag or option.count else _of(option))
+        names = ", ".join([*option.opts, *option.secondary_opts])
+        names += "" if option.is_flag or option.count else _of(option)
         text += f"| `{names}` | {cell(option.help or '')}{_shown(option)} |\n"
     if isinstance(command, click.Group):
         for name in command.list_commands(context):

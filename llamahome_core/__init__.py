@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         RunError,
         RunLockedError,
         RunNotFoundError,
+        SecretError,
         StorageError,
         TrainingError,
         UnavailableError,
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
         Train,
     )
     from llamahome_core.run import Run
+    from llamahome_core.secrets import secret
     from llamahome_core.terminal import clean
     from llamahome_core.values import (
         CacheStats,
@@ -114,8 +116,8 @@ _HOMES = {
     "context": "Context Stop",
     "errors": "AmbiguousNameError BrokenPluginError DataError HeldError IntegrityError Interrupted "
     "LlamaHomeError ModelError ModelNotFoundError OfflineError PluginError RequirementError "
-    "RunError RunLockedError RunNotFoundError StorageError TrainingError UnavailableError "
-    "UnknownNameError UnsafeModelError WorkspaceError suggest",
+    "RunError RunLockedError RunNotFoundError SecretError StorageError TrainingError "
+    "UnavailableError UnknownNameError UnsafeModelError WorkspaceError suggest",
     "events": "Emitter EventLog NoEvents live_events read_events",
     "hookspecs": "hookimpl",
     "kernel": "Kernel",
@@ -125,6 +127,7 @@ _HOMES = {
     "Objective Optimizer PreparedData Progress Registry Schedule Steps Store Trained Trainer",
     "recipe": "Batch CatalogueEntry Checkpoint Evaluate Publish Recipe Sample Selection Train",
     "run": "Run",
+    "secrets": "secret",
     "terminal": "clean",
     "values": "CacheStats Encoded EncodedChat Example Message MicroBatch ModelFolder "
     "ModelReference Outcome Row StepData StepResult Version",
@@ -197,6 +200,7 @@ __all__ = [
     "RunNotFoundError",
     "Sample",
     "Schedule",
+    "SecretError",
     "Selection",
     "Service",
     "Stage",
@@ -221,6 +225,7 @@ __all__ = [
     "hookimpl",
     "live_events",
     "read_events",
+    "secret",
     "suggest",
 ]
 

@@ -13,6 +13,7 @@ import attrs
 from attrs import field, frozen, validators
 
 from llamahome_core.errors import PluginError, UnavailableError
+from llamahome_core.secrets import read_secret, reveal
 from llamahome_core.terminal import aside
 
 _NAME = validators.matches_re(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -152,10 +153,14 @@ class Component:
         return f"pip install '{wanted}'"
 
     def build(self, config: object, context: Any) -> Any:
-        """Import the factory and call it."""
+        """Import the factory and call it with the settings, secrets in the place of references.
+
+        Raises:
+            SecretError: A secret is not there.
+        """
         self.require()
         make: Callable[[Any, Any], Any] = self.factory.load()
-        return make(config, context)
+        return make(reveal(config, lambda name: read_secret(name, context.variable)), context)
 
 
 @frozen(kw_only=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal as signals
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -67,6 +68,7 @@ class Context:
         events: Takes events; swallows them outside a run.
         stop: Polled by everything that takes longer than a second.
         resume: Whether the run goes on from a checkpoint.
+        environ: Environment variables, for what the settings refer to.
     """
 
     recipe: Recipe
@@ -76,6 +78,7 @@ class Context:
     events: Emitter = field(factory=NoEvents)
     stop: Stop = field(factory=Stop)
     resume: bool = False
+    environ: Mapping[str, str] = field(factory=lambda: os.environ, repr=False)
     _values: dict[type, Any] = field(factory=dict, repr=False)
     _shown: dict[str, float] = field(factory=dict, repr=False)
 
@@ -108,6 +111,15 @@ class Context:
         if (selection := self.recipe.chosen.get(kind)) is None:
             raise UnknownNameError(f"the recipe chooses no {kind}")
         return selection.component.build(selection.config, self)
+
+    def variable(self, name: str) -> str | None:
+        """The environment variable *name*, or else what the workspace's ``.env`` says it is."""
+        from llamahome_core.config import read_dotenv
+
+        path = self.workspace.root / ".env"
+        if name in self.environ or not path.is_file():
+            return self.environ.get(name)
+        return read_dotenv(path)[1].get(name)
 
     def phase(self, name: str) -> Callable[[int, int | None], None]:
         """Announce a phase and return its progress function: at most one event each second."""

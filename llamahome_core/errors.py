@@ -22,6 +22,7 @@
     ├── IntegrityError          S701  stored data is not what was written
     ├── StorageError            S702  the disk or the store failed
     │   └── HeldError           S703  another process holds a lock
+    ├── SecretError             C112  a secret that the settings refer to is not there
     ├── WorkspaceError          W801  the workspace folder cannot be used
     └── Interrupted             X130  stopped by a signal, after a clean save
 """
@@ -183,6 +184,13 @@ class WorkspaceError(LlamaHomeError):
 
     code = "W801"
     exit_code = 2
+
+
+class SecretError(LlamaHomeError):
+    """A secret that the settings refer to is not there."""
+
+    code = "C112"
+    exit_code = 3
 
 
 class Interrupted(LlamaHomeError):  # noqa: N818  # a signal is no error; the name says what happened

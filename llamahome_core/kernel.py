@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llamahome_core.config import Document, Merged
     from llamahome_core.context import Context, Stop
     from llamahome_core.plan import Plan
-    from llamahome_core.recipe import Selection
+    from llamahome_core.recipe import Recipe, Selection
     from llamahome_core.values import Outcome
 
 
@@ -91,6 +91,7 @@ class Kernel:
             assignments=tuple(assignments),
             environ=self.environ,
             user_file=self.user_file,
+            packaged=self.packaged_recipe,
         )
         return gather(self.workspace, self.catalog.defaults(), sources)
 
@@ -122,25 +123,35 @@ class Kernel:
         path = Path(name)
         with contextlib.suppress(RuntimeError):  # there is no such user: then it is a strange name
             path = path.expanduser()
-        packaged = self.catalog.recipes()
-        if path.suffix or path.is_file() or (path.exists() and str(name) not in packaged):
+        is_packaged = str(name) in self.catalog.recipes()
+        if path.suffix or path.is_file() or (path.exists() and not is_packaged):
             return path
-        if str(name) not in packaged:
-            close = suggest(str(name), packaged)
+        return self.packaged_recipe(str(name))
+
+    def packaged_recipe(self, name: str) -> Path:
+        """The packaged recipe called *name*.
+
+        Raises:
+            UnknownNameError: There is none.
+            PluginError: The package that should hold it cannot be imported.
+        """
+        packaged = self.catalog.recipes()
+        if name not in packaged:
+            close = suggest(name, packaged)
             known = f"name a .toml, .yaml or .json file, or one of: {', '.join(packaged)}"
             raise UnknownNameError(
-                f"there is no file and no packaged recipe {str(name)!r}",
+                f"there is no file and no packaged recipe {name!r}",
                 hint=f"did you mean {close[0]}?" if close else known,
             )
         from importlib.resources import files
 
-        plugin, record = packaged[str(name)]
+        plugin, record = packaged[name]
         try:
             with aside():
                 return Path(str(files(record.package) / record.file))
         except ImportError as error:
             raise PluginError(
-                f"recipe {str(name)!r} of plugin {plugin.name!r} cannot be found: {error}"
+                f"recipe {name!r} of plugin {plugin.name!r} cannot be found: {error}"
             ) from error
 
     def plan(
@@ -176,7 +187,6 @@ class Kernel:
         Raises:
             ConfigError: The settings are wrong.
         """
-        from llamahome_core.context import Context
         from llamahome_core.resolve import settings_only
 
         self._need_settings()
@@ -185,7 +195,13 @@ class Kernel:
             recipe = settings_only(self.catalog, self._gather(None, given, ())[0])
         else:
             recipe = plan.recipe
-        return Context(recipe=recipe, workspace=self.workspace, catalog=self.catalog)
+        return self._context(recipe)
+
+    def _context(self, recipe: Recipe, **more: Any) -> Context:
+        from llamahome_core.context import Context
+
+        more = {"workspace": self.workspace, "environ": self.environ, **more}
+        return Context(recipe=recipe, catalog=self.catalog, **more)
 
     # --- Runs -----------------------------------------------------------------------------------
 
@@ -265,15 +281,10 @@ class Kernel:
         *,
         resume: bool,
     ) -> Outcome:
-        from llamahome_core.context import Context, Stop
+        from llamahome_core.context import Stop
         from llamahome_core.lifecycle import live
 
-        context = Context(
-            recipe=plan.recipe,
-            workspace=self.workspace,
-            catalog=self.catalog,
-            directory=directory,
-            stop=stop or Stop(),
-            resume=resume,
+        context = self._context(
+            plan.recipe, directory=directory, stop=stop or Stop(), resume=resume
         )
         return live(plan, context, [*plan.recipe.monitors, *monitors])

@@ -22,6 +22,7 @@ from llamahome_core.plan import Plan
 from llamahome_core.protocols import Trained
 from llamahome_core.recipe import Selection
 from llamahome_core.run import Run, end_fields, environment, held, write_record
+from llamahome_core.secrets import read_secret
 from llamahome_core.values import Outcome, Version
 
 _OURS = "the kernel's own"  # with a blank: no entry point is called so
@@ -86,7 +87,12 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
     """The run with its monitors and observers."""
     started = time.monotonic()
     logger = log.logger("run")
-    monitors = Monitors(selections, run.directory, logger)
+    monitors = Monitors(
+        selections,
+        run.directory,
+        logger,
+        secret=lambda name: read_secret(name, run.context.variable),
+    )
     monitors.start()
     try:
         _announce(run)

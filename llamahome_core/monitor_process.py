@@ -17,6 +17,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from llamahome_core.components import Ref
+from llamahome_core.secrets import reveal
 from llamahome_core.terminal import flush
 
 DISABLED = 3
@@ -206,6 +207,7 @@ def _build(order: Mapping[str, Any]) -> Any:
     config, problems = structure(order["settings"], Ref(order["config"]).load())
     if problems:
         raise ConfigError(problems)
+    config = reveal(config, order["secrets"].__getitem__)
     return Ref(order["factory"]).load()(config, MonitorContext(directory=Path(order["directory"])))
 
 

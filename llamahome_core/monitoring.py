@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -33,6 +33,7 @@ from attrs import define, field
 
 from llamahome_core.components import Ref
 from llamahome_core.monitor_process import DISABLED, DONE, EVENTS, SIGNALS
+from llamahome_core.secrets import read_secret, references
 from llamahome_core.terminal import RESULTS
 
 _PIPE = 60_000  # bytes that a pipe surely takes without a reader
@@ -93,12 +94,14 @@ class Monitors:
         log: Told of monitors that failed.
         offset: Where the events of this session start, in bytes; if it is not given, where the
             file ends when the monitors start.
+        secret: Finds the secret that a reference in their settings names.
     """
 
     selections: Sequence[Any]
     directory: Path
     log: Log
     offset: int | None = None
+    secret: Callable[[str], str] = lambda name: read_secret(name, os.environ.get)
     _children: list[_Child] = field(init=False, factory=list)
 
     def start(self) -> None:
@@ -143,6 +146,8 @@ class Monitors:
             "factory": selection.component.factory.path,
             "config": _path_of(type(selection.config)),
             "settings": unstructure(selection.config),
+            # Only a pipe holds them: no argument, no variable of the process, no file.
+            "secrets": {name: self.secret(name) for name in references(selection.config)},
             "directory": str(self.directory),
             "log": str(self.directory / "log" / f"monitor-{name}.log"),
             "offset": self.offset,

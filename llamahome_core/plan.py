@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from llamahome_core.config import Merged
+    from llamahome_core.config import Document, Merged
     from llamahome_core.recipe import Recipe
     from llamahome_core.registry import Catalog
 
@@ -28,6 +28,7 @@ class Plan:
         resolved: The recipe as plain values, defaults included.
         text: The recipe file as written, if it came from a file.
         suffix: The recipe file's suffix.
+        bases: What the recipe extends, the nearest first.
     """
 
     recipe: Recipe
@@ -36,6 +37,7 @@ class Plan:
     resolved: Mapping[str, Any]
     text: str | None = None
     suffix: str = ".toml"
+    bases: tuple[Document, ...] = ()
 
     def resolved_toml(self) -> str:
         """The whole recipe as TOML; running it gives the same run, whatever the settings."""

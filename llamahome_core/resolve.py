@@ -152,6 +152,7 @@ class Resolver:
         drop_alternatives(self.merged)
         self.problems += self.merged.problems
         self._refuse_plugins()
+        self._refuse_extends()
         root = self.root()
         if root is not None:
             check_required(root.required)
@@ -191,6 +192,13 @@ class Resolver:
                 fix = "set it in .config/llamahome.toml, or use llamahome -p"
                 self.problems.append(Problem("C104", message, path, "key", fix))
 
+    def _refuse_extends(self) -> None:
+        origin = self.merged.origins.get(("extends",))
+        for place in (origin, *origin.shadowed) if origin else ():
+            if place.layer != "recipe":
+                message, fix = "only a recipe extends another", "write it in the recipe"
+                self.problems.append(Problem("C104", message, ("extends",), "key", fix, place))
+
     def _require_data(self, data: tuple[Selection, ...]) -> None:
         if not self.merged.data.get("data"):
             message, path = "there is no [[data]]", ("data",)
@@ -220,6 +228,7 @@ def resolve(catalog: Catalog, merged: Merged, document: Document | None) -> Plan
         resolved=plain_recipe(recipe, root),
         text=document.text if document and document.path else None,
         suffix=document.path.suffix if document and document.path else ".toml",
+        bases=tuple(base for base in reversed(merged.documents) if base.extended),
     )
 
 

@@ -41,6 +41,8 @@ class Root(Tables):
     """Version of the recipe's form."""
     resolved: bool = False
     """The recipe holds every value: no settings and no environment are added to it."""
+    extends: str | None = None
+    """The recipe that this one builds on: a path from here, or a packaged recipe's name."""
     name: str | None = field(
         default=None, validator=validators.optional(validators.matches_re(NAME))
     )

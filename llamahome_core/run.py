@@ -126,6 +126,9 @@ def write_record(directory: Path, plan: Plan) -> None:
     """Write what makes the run repeatable: the recipe, resolved and as written, and origins."""
     if plan.text is not None:
         files.write_text(directory / f"recipe{plan.suffix}", plan.text)
+    for number, base in enumerate(plan.bases, start=1):
+        name = base.path.name if base.path else "base.toml"
+        files.write_text(directory / "bases" / f"{number}-{name}", base.text)
     files.write_text(directory / "resolved.toml", plan.resolved_toml())
     files.write_json(directory / "origins.json", plan.origins())
     files.write_json(directory / "environment.json", environment())

@@ -15,6 +15,7 @@ from llamahome_core.components import Defaults
 from llamahome_core.config import ConfigError, Document, Merged, Problem
 from llamahome_core.discovery import Plugin
 from llamahome_core.errors import suggest
+from llamahome_core.extends import chain
 from llamahome_core.workspace import SUFFIXES, Workspace, user_file
 
 
@@ -28,6 +29,9 @@ class Sources:
         assignments: ``--set`` texts.
         environ: Environment variables.
         user_file: The user's own settings, if not where the platform puts them.
+        packaged: Finds a packaged recipe that a recipe extends by its name.
+        edited: What to read in the place of a file of settings, which may not be there yet.
+        last: The file of settings to stop at: none that is stronger is read.
     """
 
     recipe: Path | Mapping[str, Any] | None = None
@@ -35,6 +39,9 @@ class Sources:
     assignments: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(factory=lambda: os.environ)
     user_file: Path | None = None
+    packaged: Callable[[str], Path] | None = None
+    edited: Mapping[Path, str] = field(factory=dict)
+    last: Path | None = None
 
 
 def gather(
@@ -49,9 +56,9 @@ def gather(
         ConfigError: Files that cannot be read or understood, all of them at once.
     """
     problems: list[Problem] = []
-    recipe = _all_of(problems, lambda: _recipe(sources.recipe))
+    recipe = _all_of(problems, lambda: _recipe(sources))
     documents: list[Document] = []
-    if not (recipe and recipe[0].data.get("resolved") is True):
+    if not any(document.data.get("resolved") is True for document in recipe):
         documents += [_plugin_document(plugin, record) for plugin, record in defaults]
         for read in _files(workspace, sources):
             documents += _all_of(problems, read)
@@ -61,7 +68,10 @@ def gather(
     documents += _all_of(problems, lambda: config.overrides(sources.assignments))
     if problems:
         raise ConfigError(problems)
-    return config.merge(documents), recipe[0] if recipe else None
+    paths = [document.path for document in documents]
+    if sources.last is not None:
+        documents = documents[: paths.index(sources.last) + 1]
+    return config.merge(documents), recipe[-1] if recipe else None
 
 
 def _all_of(problems: list[Problem], read: Callable[[], list[Document]]) -> list[Document]:
@@ -72,12 +82,15 @@ def _all_of(problems: list[Problem], read: Callable[[], list[Document]]) -> list
         return []
 
 
-def _recipe(recipe: Path | Mapping[str, Any] | None) -> list[Document]:
-    if recipe is None:
+def _recipe(sources: Sources) -> list[Document]:
+    """The recipe, and before it the recipes that it extends."""
+    if sources.recipe is None:
         return []
-    if isinstance(recipe, Path):
-        return [config.read(recipe, "recipe")]
-    return [evolve(config.runtime(recipe), layer="recipe", name="recipe")]
+    if isinstance(sources.recipe, Path):
+        document = config.read(sources.recipe, "recipe")
+    else:
+        document = evolve(config.runtime(sources.recipe), layer="recipe", name="recipe")
+    return chain(document, sources.packaged)
 
 
 def _plugin_document(plugin: Plugin, record: Defaults) -> Document:
@@ -87,16 +100,17 @@ def _plugin_document(plugin: Plugin, record: Defaults) -> Document:
 def _files(workspace: Workspace, sources: Sources) -> Iterator[Callable[[], list[Document]]]:
     """Readers of the files below the recipe, weakest first."""
     user = sources.user_file or user_file(sources.environ)
-    if user.exists():
-        yield lambda: [config.read(user, "user")]
-    for path in workspace.settings_files():
-        yield partial(_read, path, "project")
+    if user.exists() or user in sources.edited:
+        yield partial(_read, user, "user", sources.edited)
+    files = workspace.settings_files()
+    for path in [*(new for new in sources.edited if new not in [user, *files]), *files]:
+        yield partial(_read, path, "project", sources.edited)
     if profile := sources.environ.get("LLAMAHOME_ENV"):
         chosen = workspace.settings_files((profile,))
         if not chosen:
             yield partial(_no_profile, workspace.config, profile)
         for path in chosen:
-            yield partial(_read, path, "profile")
+            yield partial(_read, path, "profile", sources.edited)
     variables = workspace.root / ".env"
     if variables.is_file():
         yield lambda: config.read_dotenv(variables)[0]
@@ -116,10 +130,15 @@ def _no_profile(folder: Path, profile: str) -> list[Document]:
     raise ConfigError([Problem("C109", message, fix=fix)])
 
 
-def _read(path: Path, layer: str) -> list[Document]:
-    """The file's document; the catalogue's file holds only what is under ``models``."""
-    document = config.read(path, layer)
-    if path.stem != "models":
-        return [document]
+def _read(path: Path, layer: str, edited: Mapping[Path, str]) -> list[Document]:
+    text = edited.get(path)
+    document = config.read(path, layer) if text is None else config.parse(text, path, layer)
+    return [in_place(document)]
+
+
+def in_place(document: Document) -> Document:
+    """*document* as a layer: the catalogue's file holds only what is under ``models``."""
+    if document.path is None or document.layer == "user" or document.path.stem != "models":
+        return document
     marks = {("models", *where): mark for where, mark in document.marks.items()}
-    return [evolve(document, data={"models": document.data}, marks=marks)]
+    return evolve(document, data={"models": document.data}, marks=marks)

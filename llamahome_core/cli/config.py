@@ -10,15 +10,33 @@ import click
 
 from llamahome_core.cli.help import Command, Group, as_json, assignments
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import print_json, table, write
+from llamahome_core.cli.output import echo, print_json, say, table, write
 from llamahome_core.components import Kind
-from llamahome_core.config import Merged, Setting, SettingOrigin, describe, path_text, show_origins
+from llamahome_core.config import (
+    ConfigError,
+    Merged,
+    Problem,
+    Setting,
+    SettingOrigin,
+    describe,
+    merge,
+    parse_key,
+    path_text,
+    show_origins,
+)
+from llamahome_core.errors import suggest
 from llamahome_core.registry import Catalog
+from llamahome_core.terminal import aside
 
 
 @click.group(cls=Group)
 def config() -> None:
-    """Show settings and where they come from."""
+    """Show settings and where they come from; change them."""
+
+
+_place = click.option(
+    "--user/--project", "user", default=None, help="The user's file, or the workspace's."
+)
 
 
 @config.command(
@@ -61,6 +79,92 @@ def show(  # one for each option
         table(("KEY", "VALUE", "ORIGIN"), [(r.key, r.text, r.origin) for r in rows])
     else:
         table(("KEY", "VALUE"), [(r.key, r.text) for r in rows])
+
+
+@config.command(
+    "get",
+    examples=[
+        ("llamahome config get train.clip", "the value in effect, defaults too"),
+        ("llamahome config get train --user", "what the user's file says of a table"),
+    ],
+)
+@click.argument("key")
+@_place
+@as_json
+@click.pass_obj
+def get(state: State, *, key: str, user: bool | None, as_json: bool) -> None:
+    """Print the value of KEY, such as `train.steps`; of a table, each of its values."""
+    from llamahome_core import changes
+
+    kernel = state.lenient_kernel
+    if user is None:
+        merged = kernel.settings()
+        rows = show_origins(merged) + defaults(kernel.catalog, merged)
+    else:
+        rows = show_origins(merge(changes.documents(kernel, user=user)))
+    name = path_text(parse_key(key))
+    found = [row for row in rows if row.key == name or row.key.startswith(f"{name}.")]
+    if not found:
+        raise ConfigError([_no_such(name, rows, is_all=user is None)])
+    if as_json:
+        print_json("config", settings=[{"key": r.key, "value": r.value} for r in found])
+    elif found[0].key == name:
+        echo(found[0].text)
+    else:
+        table(("KEY", "VALUE"), [(r.key, r.text) for r in found])
+
+
+def _no_such(name: str, rows: list[SettingOrigin], *, is_all: bool) -> Problem:
+    close = suggest(name, [row.key for row in rows])
+    fix = f"did you mean {' or '.join(f'`{word}`' for word in close)}?" if close else None
+    words = f"there is no setting `{name}`" if is_all else f"`{name}` is not set there"
+    return Problem("C101" if is_all else "C103", words, fix=fix)
+
+
+@config.command(
+    "set",
+    examples=[
+        ("llamahome config set train.clip 0.5", "in this workspace"),
+        ("llamahome config set --user network.offline true", "for this user, everywhere"),
+    ],
+)
+@click.argument("key")
+@click.argument("value")
+@_place
+@click.pass_obj
+def set_(state: State, *, key: str, value: str, user: bool | None) -> None:
+    """Set KEY to VALUE in the workspace's settings, or the user's; comments stay.
+
+    VALUE is read as after --set. What would make the settings wrong changes nothing.
+    """
+    _change(state, key, value, user=bool(user))
+
+
+@config.command(
+    "unset",
+    examples=[("llamahome config unset train.clip", "what it was before, or the default")],
+)
+@click.argument("key")
+@_place
+@click.pass_obj
+def unset(state: State, *, key: str, user: bool | None) -> None:
+    """Remove KEY from the workspace's settings, or the user's; comments stay."""
+    _change(state, key, None, user=bool(user))
+
+
+def _change(state: State, key: str, value: str | None, *, user: bool) -> None:
+    from llamahome_core import changes
+
+    kernel = state.lenient_kernel  # to change settings is how one mends them
+    with aside():  # settings classes are code of plugins
+        file = changes.change(kernel, key, value, user=user)
+    write(str(file))
+    merged = kernel.settings()
+    name = path_text(parse_key(key))
+    row = next((row for row in show_origins(merged) if row.key == name), None)
+    origin = merged.origins.get(parse_key(key))
+    if row and origin and (value is None or origin.path != file):
+        say(f"in effect is still {row.text}: {row.origin}")
 
 
 def defaults(catalog: Catalog, merged: Merged) -> list[SettingOrigin]:

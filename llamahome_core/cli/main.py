@@ -27,7 +27,10 @@ COMMANDS = {
     "runs": ("List runs, show one, read its log.", "llamahome_core.cli.runs:runs"),
     "plugins": ("List installed plugins, check one.", "llamahome_core.cli.plugins:plugins"),
     "show": ("Describe components, tables and settings.", "llamahome_core.cli.show:show"),
-    "config": ("Show settings and where they come from.", "llamahome_core.cli.config:config"),
+    "config": (
+        "Show settings and where they come from; change them.",
+        "llamahome_core.cli.config:config",
+    ),
     "schema": ("Print the JSON schema of recipes.", "llamahome_core.cli.config:schema"),
     "doctor": ("Check this machine.", "llamahome_core.cli.doctor:doctor"),
     "explain": ("Explain an error code.", "llamahome_core.cli.explain:explain"),

@@ -15,13 +15,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llamahome_core.config.assignments import overrides, parse_value, runtime
+    from llamahome_core.config.assignments import overrides, parse_key, parse_value, runtime
     from llamahome_core.config.description import Setting, describe
     from llamahome_core.config.document import LAYERS, At, Document, Mark, Origin, Path, Span
     from llamahome_core.config.layers import Merged, merge
     from llamahome_core.config.origins import SettingOrigin, origin_text, show_origins
     from llamahome_core.config.problems import CODES, ConfigError, Problem, path_text, to_json
-    from llamahome_core.config.reader import display, read, read_dotenv
+    from llamahome_core.config.reader import display, parse, read, read_dotenv
     from llamahome_core.config.redaction import is_secret
     from llamahome_core.config.rendering import render
     from llamahome_core.config.schema import json_schema
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from llamahome_core.config.variables import RESERVED, environment
 
 _HOME = {
-    **dict.fromkeys(("overrides", "parse_value", "runtime"), "assignments"),
+    **dict.fromkeys(("overrides", "parse_key", "parse_value", "runtime"), "assignments"),
     **dict.fromkeys(("Setting", "describe"), "description"),
     **dict.fromkeys(("LAYERS", "At", "Document", "Mark", "Origin", "Path", "Span"), "document"),
     **dict.fromkeys(("Merged", "merge"), "layers"),
     **dict.fromkeys(("SettingOrigin", "origin_text", "show_origins"), "origins"),
     **dict.fromkeys(("CODES", "ConfigError", "Problem", "path_text", "to_json"), "problems"),
-    **dict.fromkeys(("display", "read", "read_dotenv"), "reader"),
+    **dict.fromkeys(("display", "parse", "read", "read_dotenv"), "reader"),
     "is_secret": "redaction",
     "render": "rendering",
     "json_schema": "schema",
@@ -67,6 +67,8 @@ __all__ = [
     "merge",
     "origin_text",
     "overrides",
+    "parse",
+    "parse_key",
     "parse_value",
     "path_text",
     "read",

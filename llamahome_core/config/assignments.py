@@ -38,6 +38,20 @@ def parse_value(text: str) -> Any:
     return text if isinstance(value, dt.date | dt.time) else value
 
 
+def parse_key(text: str) -> Path:
+    """The setting that *text*, such as ``train.steps`` or ``data.0.path``, names.
+
+    Raises:
+        ConfigError: C111 if it names none.
+    """
+    document = Document("command line", text, None, text, {}, {})
+    path, offset = _parse_key(document, Lines(text))
+    if offset < len(text):
+        span = Lines(text).span(offset, len(text))
+        raise ConfigError([problem_in(document, "C111", "nothing may follow the name", span)])
+    return path
+
+
 def overrides(assignments: Iterable[str]) -> list[Document]:
     """One document for each ``--set``, in order.
 

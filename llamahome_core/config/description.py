@@ -10,6 +10,7 @@ from attrs import frozen
 
 from llamahome_core.config import constraints, kinds
 from llamahome_core.config.structuring import unstructure
+from llamahome_core.secrets import FORM, is_marked
 
 
 @frozen(kw_only=True)
@@ -54,7 +55,7 @@ def _setting(field: attrs.Attribute[Any], text: str) -> Setting:
     inner = table_class(field.type)
     return Setting(
         name=field.name,
-        type=kinds.name(field.type or Any),
+        type=FORM if is_marked(field) else kinds.name(field.type or Any),
         required=field.default is attrs.NOTHING,
         default=default(field),
         help=text,

@@ -82,10 +82,14 @@ class Lines:
         end_line, end_column = self.position(max(start, end))
         return Span(line, column, end_column, None if end_line == line else end_line)
 
-    def cut(self, span: Span) -> str:
-        """The text under *span*: the inverse of `span`."""
+    def offsets(self, span: Span) -> tuple[int, int]:
+        """Where *span* begins and ends: the inverse of `span`."""
         start = self._starts[span.line - 1] + span.column - 1
-        end = self._starts[(span.end_line or span.line) - 1] + span.end_column - 1
+        return start, self._starts[(span.end_line or span.line) - 1] + span.end_column - 1
+
+    def cut(self, span: Span) -> str:
+        """The text under *span*."""
+        start, end = self.offsets(span)
         return self.text[start:end]
 
 
@@ -101,14 +105,16 @@ class Document:
         data: Plain values. In a document made by `environment` or `overrides` an integer key stands
             for an element of the list below it.
         marks: Where each key and value stands in *text*; tables and lists included.
+        extended: The ``extends`` that names this document, if it is the base of a recipe.
     """
 
     layer: str
     name: str
     path: pathlib.Path | None
     text: str = field(repr=False)
-    data: dict[Any, Any]
+    data: dict[Any, Any] = field(repr=False)
     marks: dict[Path, Mark] = field(repr=False)
+    extended: Origin | None = field(default=None, repr=False)
 
     @property
     def syntax(self) -> str:

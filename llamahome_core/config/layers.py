@@ -20,11 +20,13 @@ class Merged:
         data: Plain values.
         origins: Where each value, list and table comes from.
         problems: C110 where layers contradict each other, C111 where one edits no element.
+        documents: What was merged, weakest first.
     """
 
-    data: dict[str, Any]
+    data: dict[str, Any] = field(repr=False)
     origins: dict[Path, Origin] = field(repr=False)
     problems: tuple[Problem, ...] = ()
+    documents: tuple[Document, ...] = field(default=(), repr=False)
 
     def origin(self, path: Path) -> Origin | None:
         """The origin of *path*, or of the nearest table that it would be in."""
@@ -56,9 +58,10 @@ def merge(documents: Iterable[Document]) -> Merged:
     last appends.
     """
     merger = _Merger()
+    documents = tuple(documents)
     for document in documents:
         merger.add(document)
-    return Merged(merger.data, merger.origins, tuple(merger.problems))
+    return Merged(merger.data, merger.origins, tuple(merger.problems), documents)
 
 
 class _Merger:

@@ -72,6 +72,16 @@ class Problem:
         """``smol.toml:14:1``, or the name of a document that is no file."""
         return self.origin.place(self.at) if self.origin else None
 
+    @property
+    def extended(self) -> list[str]:
+        """The places of the ``extends`` that lead to the document, the nearest first."""
+        places = []
+        link = self.origin.document.extended if self.origin else None
+        while link is not None:
+            places.append(link.place())
+            link = link.document.extended
+        return places
+
 
 def _spell(path: Path, edit: str, document: Document | None) -> str:
     syntax = document.syntax if document else "toml"
@@ -182,4 +192,5 @@ def _record(problem: Problem) -> dict[str, Any]:
         "column": span.column if span else None,
         "end_line": (span.end_line or span.line) if span else None,
         "end_column": span.end_column if span else None,
+        "extended": problem.extended,
     }

@@ -24,14 +24,22 @@ def read(path: pathlib.Path | str, layer: str) -> Document:
         ConfigError: C109 when it cannot be read at all, C107 and C108 when it cannot be understood.
     """
     path = pathlib.Path(path)
-    format_name = _FORMATS.get(path.suffix.lower())
-    if format_name is None:
+    if path.suffix.lower() not in _FORMATS:
         if path.is_dir():
             message = f"{display(path)} is a folder, not a file"
             raise _unreadable(path, layer, message, "name a file in it")
         message = f"the format of {display(path)} is not known"
         raise _unreadable(path, layer, message, "name it .toml, .yaml or .json")
-    text = _read_text(path, layer)
+    return parse(_read_text(path, layer), path, layer)
+
+
+def parse(text: str, path: pathlib.Path, layer: str) -> Document:
+    """*text* as what the file *path* holds, in the format that its name tells.
+
+    Raises:
+        ConfigError: C107 and C108 when it cannot be understood.
+    """
+    format_name = _FORMATS[path.suffix.lower()]
     module = importlib.import_module(f"llamahome_core.config.{format_name}")
     document: Document = getattr(module, f"parse_{format_name}")(
         text, layer=layer, name=display(path), path=path

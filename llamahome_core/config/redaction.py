@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from llamahome_core.config.document import Path
+from llamahome_core.config.document import Document, Lines, Path
 
 HIDDEN = "••••••••"
 """What stands in the place of a secret value."""
@@ -34,3 +34,17 @@ def cover(line: str) -> str:
     if not is_secret((name.replace("__", "_"),)):
         return line
     return match[1] + re.sub(r"\S", "•", match[2])
+
+
+def hide(document: Document) -> str:
+    """The text of *document* with the values of secret settings covered, sign by sign.
+
+    A value may stand below its key, so the marks are asked; a text that could not be read has not
+    all of them, so the lines are looked at too.
+    """
+    text, lines = document.text, Lines(document.text)
+    for path, mark in document.marks.items():
+        if mark.value is not None and is_secret(path):
+            start, end = lines.offsets(mark.value)
+            text = text[:start] + re.sub(r"\S", "•", text[start:end]) + text[end:]
+    return "\n".join(cover(line) for line in text.split("\n"))

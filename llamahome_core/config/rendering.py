@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from llamahome_core.config.document import Span
 from llamahome_core.config.problems import Problem
-from llamahome_core.config.redaction import cover
+from llamahome_core.config.redaction import hide
 
 _TAB = 4
 _WIDTH = 100
@@ -47,6 +47,8 @@ def _block(problem: Problem, paint: _Painter, *, is_first: bool) -> list[str]:
         if problem.origin and span and span.end_column > 1 and problem.origin.document.text:
             snippet, advice = _snippet(problem, span, advice, gutter, paint)
             lines += snippet
+    for link in problem.extended:
+        lines.append(f"{' ' * gutter} {paint('frame', '=')} note: extended in {_clean(link)}")
     if advice:
         lines.append(f"{' ' * gutter} {paint('frame', '=')} fix: {_clean(advice)}")
     if is_first:
@@ -58,13 +60,13 @@ def _snippet(
     problem: Problem, span: Span, advice: str | None, gutter: int, paint: _Painter
 ) -> tuple[list[str], str | None]:
     """The lines of text with the caret, and the advice if it did not fit beside it."""
-    text = problem.origin.document.text.split("\n") if problem.origin else []
+    text = hide(problem.origin.document).split("\n") if problem.origin else []
     bar = paint("frame", "|")
     shown = [f"{' ' * gutter} {bar}"]
     if span.line > 1 and text[span.line - 2].strip():
-        before, _, _ = _clip(cover(text[span.line - 2]), 1, 1)
+        before, _, _ = _clip(text[span.line - 2], 1, 1)
         shown.append(f"{paint('frame', str(span.line - 1).rjust(gutter))} {bar} {before}".rstrip())
-    line = cover(text[span.line - 1])
+    line = text[span.line - 1]
     end = len(line) + 1 if span.end_line else span.end_column
     source, column, width = _clip(line, span.column, end)
     number = str(span.line) if problem.origin and problem.origin.path else ""

@@ -9,6 +9,7 @@ import attrs
 
 from llamahome_core.config import constraints, kinds
 from llamahome_core.config.description import default, field_docs
+from llamahome_core.secrets import REFERENCE, is_marked
 
 _PLAIN: dict[Any, dict[str, Any]] = {
     bool: {"type": "boolean"},
@@ -56,6 +57,8 @@ def _property(
     for constraint in constraints.constraints(field.validator):
         wrong = {"string": _OF_LISTS, "array": _OF_TEXT}.get(str(kind), ())
         schema |= {key: value for key, value in constraint.schema.items() if key not in wrong}
+    if is_marked(field):
+        schema["pattern"] = f"^({REFERENCE.pattern})$"
     if "$ref" in schema:
         schema = {"allOf": [schema]}  # draft 7 ignores what stands beside a $ref
     if text:

@@ -21,6 +21,7 @@ from llamahome_core.config.problems import Problem, in_table, path_text
 from llamahome_core.config.redaction import is_secret
 from llamahome_core.config.scalars import MISSING
 from llamahome_core.errors import LlamaHomeError, suggest
+from llamahome_core.secrets import FORM, is_marked, is_reference
 
 T = TypeVar("T")
 Elsewhere = Callable[[str], Iterable[Path | str]]
@@ -113,7 +114,8 @@ class _Reader:
         values: dict[str, Any] = {}
         for field in fields:
             if field.name in data:
-                value = self.read(data[field.name], field.type or Any, (*at, field.name))
+                read = self._secret if is_marked(field) else self.read
+                value = read(data[field.name], field.type or Any, (*at, field.name))
                 if value is not MISSING:
                     values[field.name] = value
             elif field.default is attrs.NOTHING:
@@ -154,6 +156,16 @@ class _Reader:
         if 0 < len(known) <= _LISTED:
             return f"known here: {', '.join(known)}"
         return None if known else "remove it: nothing can be set here"
+
+    def _secret(self, value: Any, _: Any, at: Path) -> Any:
+        """Refuse one that is written down: a recipe is copied into the run's folder."""
+        if not is_secret(at[-1:]):
+            raise TypeError(f"{path_text(at)} is a secret: its name must say so, to hide it")
+        if value is None or is_reference(value):
+            return value
+        message = f"`{path_text(at)}` is a secret: the settings say only where it is"
+        self.problems.append(Problem("C104", message, at, fix=f"write {FORM}"))
+        return MISSING
 
     def _validate(
         self, fields: Iterable[attrs.Attribute[Any]], values: dict[str, Any], at: Path

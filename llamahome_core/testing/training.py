@@ -47,7 +47,6 @@ class AdapterContract:
         model = adapter.apply(base)
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
 
-        assert isinstance(adapter.separable, bool)
         assert 0 < trained <= sum(p.numel() for p in model.parameters())
 
     def test_what_is_frozen_does_not_change(self, adapter: Adapter, base: Any) -> None:
@@ -82,7 +81,7 @@ class AdapterContract:
         saved = adapter.save(trained, tmp_path)
         names = [path.name for path in tmp_path.rglob("*") if path.is_file()]
 
-        assert saved is adapter.separable
+        assert isinstance(saved, bool)
         assert any(name.endswith(".safetensors") for name in names) is saved
         assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl", ".py"))]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
+from llamahome_core import secret
+
 _optional_url = validators.optional(validators.matches_re(r"(https?|file)://.+"))
 
 
@@ -14,10 +16,13 @@ class PathConfig:
 
 @frozen(kw_only=True)
 class HubConfig:
-    """Models of a Hugging Face hub. A token is read from `HF_TOKEN`."""
+    """Models of a Hugging Face hub."""
 
     endpoint: str | None = field(default=None, validator=_optional_url)
     """Address of the hub; `HF_ENDPOINT`, else https://huggingface.co, if not set."""
+    token: str | None = secret()
+    """Where the token is that opens private and gated models; the hub's own `HF_TOKEN` or login
+    if not set."""
     workers: int = field(default=4, validator=validators.gt(0))
     """Files that are downloaded at the same time."""
 

@@ -67,7 +67,7 @@ class HubSource:
             with _explained(reference, offline=True):
                 return evolve(reference, revision=self._download(reference, offline=True).name)
         with _explained(reference, offline=False):
-            info = HfApi(endpoint=self.config.endpoint).model_info(
+            info = HfApi(endpoint=self.config.endpoint, token=self.config.token).model_info(
                 reference.location,
                 revision=reference.revision or "main",
                 timeout=_PATIENCE,
@@ -104,6 +104,7 @@ class HubSource:
                 revision=reference.revision,
                 cache_dir=self.context.workspace.cache("models") / "huggingface",
                 endpoint=self.config.endpoint,
+                token=self.config.token,
                 local_files_only=offline,
                 max_workers=self.config.workers,
                 allow_patterns=[*layout.PATTERNS, *layout.DOCUMENTS],

@@ -162,10 +162,11 @@ def test_every_file_of_a_run_is_documented(root, kernel, recipe, tmp_path):
     """A run's folder holds nothing that run-files.md does not name, and all that it promises."""
     import tomlkit
 
-    path = tmp_path / "recipe.toml"
+    path, base = tmp_path / "recipe.toml", tmp_path / "base.toml"
     recipe |= {"sample": {"prompts": ["Hello"], "max_tokens": 2}}
     recipe["monitor"] = [{"use": "tensorboard"}]
-    path.write_text(tomlkit.dumps(recipe))
+    base.write_text(tomlkit.dumps(recipe))
+    path.write_text(f'extends = "{base.name}"')
     assert kernel.run(path).error is None
     (directory,) = kernel.workspace.runs.iterdir()
     text = (root / "docs" / "reference" / "run-files.md").read_text(encoding="utf-8")

@@ -33,10 +33,10 @@ EncodedChat Evaluate EventLog Example Generator HeldError IntegrityError Interru
 LlamaHomeError Message MicroBatch ModelError ModelFolder ModelNotFoundError ModelReference
 ModelSource Models Monitor MonitorContext NoEvents NoSettings Objective OfflineError Optimizer
 Outcome PackagedRecipe Plan PluginError PreparedData Problem Progress Publish Recipe Ref Registry
-RequirementError Row Run RunError RunLockedError RunNotFoundError Sample Schedule Selection Service
-Stage StepData StepResult Steps Stop StorageError Store Train Trained Trainer TrainingError
-UnavailableError UnknownNameError UnsafeModelError Version Workspace WorkspaceError __version__
-clean hookimpl live_events read_events suggest
+RequirementError Row Run RunError RunLockedError RunNotFoundError Sample Schedule SecretError
+Selection Service Stage StepData StepResult Steps Stop StorageError Store Train Trained Trainer
+TrainingError UnavailableError UnknownNameError UnsafeModelError Version Workspace WorkspaceError
+__version__ clean hookimpl live_events read_events secret suggest
 """.split()  # noqa: SIM905  # ninety names on ninety lines would say no more
 
 PLAIN = {"Message", "Progress", "__version__", "hookimpl"}

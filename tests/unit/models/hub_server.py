@@ -21,6 +21,7 @@ class Hub(ThreadingHTTPServer):
         self.commits = {COMMIT: folder}
         self.head = COMMIT
         self.asked: list[str] = []
+        self.tokens: list[str | None] = []
         self.status = 200
         self.reason = ""
 
@@ -40,6 +41,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.server.asked.append(path)
+        self.server.tokens.append(self.headers["Authorization"])
         if self.server.status != 200:
             self.answer(self.server.status, b"{}", {"X-Error-Code": self.server.reason})
         elif path.startswith("/api/models/acme/tiny/revision/"):

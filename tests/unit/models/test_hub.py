@@ -47,6 +47,18 @@ def test_only_safe_files_are_downloaded_and_once(online, hub, tiny_model):
     assert (context.workspace.cache("models") / "huggingface").is_dir()
 
 
+def test_the_token_that_the_settings_refer_to_is_sent(make_context, hub, monkeypatch):
+    """And it is nowhere in what is kept of the model."""
+    monkeypatch.setenv("LH_TEST_TOKEN", "canary-token")
+    settings = {"endpoint": hub.address, "token": "env:LH_TEST_TOKEN"}
+    context = make_context(sources={"hub": settings})
+    folder = context.get(Models).fetch("hub:acme/tiny", no_progress)
+    assert set(hub.tokens) == {"Bearer canary-token"}
+    kept = [path for path in context.workspace.root.rglob("*") if path.is_file()]
+    assert folder.path.is_dir()
+    assert not [path for path in kept if b"canary-token" in path.read_bytes()]
+
+
 def test_the_commit_that_was_fetched_is_recorded(online, tiny_model):
     """A branch may move: the cached model and a version trained on it name the commit."""
     context = online(model="hub:acme/tiny@main")

@@ -148,10 +148,11 @@ def test_a_trainer_with_a_fault_is_refused():
 
 
 def test_an_adapter_whose_merged_model_says_something_else_is_refused(tiny_model: Path, tmp_path):
-    """And one that says it is separable and saves nothing."""
+    """And one that says it saved something and did not."""
 
     class Losing(Full):
-        separable = True
+        def save(self, model: Any, folder: Path) -> bool:
+            return True
 
         def merge(self, model: Any) -> Any:
             return AutoModelForCausalLM.from_pretrained(tiny_model)

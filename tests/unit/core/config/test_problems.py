@@ -325,6 +325,7 @@ def test_programs_are_told_the_same_facts():
             "column": 9,
             "end_line": 3,
             "end_column": 5,
+            "extended": [],
         },
         {
             "code": "C109",
@@ -339,6 +340,7 @@ def test_programs_are_told_the_same_facts():
             "column": None,
             "end_line": None,
             "end_column": None,
+            "extended": [],
         },
     ]
 

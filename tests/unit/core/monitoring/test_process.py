@@ -127,6 +127,7 @@ def test_a_monitor_that_hangs_does_not_outlive_its_run_for_long(bench: Bench):
         "factory": "monitor_fakes:Hangs",
         "config": "monitor_fakes:Config",
         "settings": {"out": str(bench.out)},
+        "secrets": {},
         "directory": str(bench.directory),
         "log": str(bench.directory / "log.txt"),
         "offset": 0,

@@ -1,0 +1,122 @@
+"""Secrets by reference: settings say where a secret is, and only what is built is given it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from llamahome_core.errors import SecretError
+
+T = TypeVar("T")
+
+REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:(?:/|~/)\S.*")
+FORM = "`env:NAME` or `file:/path`"
+_MARK = "llamahome.secret"
+_MOST = 2**16
+"""Largest file that a secret is read from, in bytes."""
+
+
+class Secret(str):
+    """The text of a secret, which does not show itself in a ``repr``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+
+def secret() -> Any:
+    """An optional setting that is a secret, for a field of the type ``str | None``.
+
+    The settings hold a reference, ``env:NAME`` or ``file:/path``; what is built finds the secret
+    itself in its settings. The field's name must say what it is: `token`, `hub_password`,
+    `client_secret`, `api_key`. Example::
+
+        token: str | None = secret()
+    """
+    return attrs.field(default=None, repr=False, metadata={_MARK: True})
+
+
+def is_marked(field: attrs.Attribute[Any]) -> bool:
+    """Whether the field of a settings class was made by `secret`."""
+    return bool(field.metadata.get(_MARK))
+
+
+def is_reference(value: object) -> bool:
+    """Whether *value* says where a secret is, and so is none."""
+    return isinstance(value, str) and REFERENCE.fullmatch(value) is not None
+
+
+def references(settings: Any) -> Iterator[str]:
+    """The references in *settings*, an instance of a settings class."""
+    if attrs.has(type(settings)):
+        for field in attrs.fields(type(settings)):
+            value = getattr(settings, field.name)
+            if is_marked(field) and is_reference(value):
+                yield value
+            else:
+                yield from references(value)
+    elif isinstance(settings, Mapping):
+        yield from references(list(settings.values()))
+    elif isinstance(settings, list | tuple):
+        for item in settings:
+            yield from references(item)
+
+
+def reveal(settings: T, read: Callable[[str], str]) -> T:
+    """*settings* with what each reference in a secret field stands for.
+
+    Args:
+        settings: An instance of a settings class.
+        read: Finds the secret that a reference names.
+    """
+    revealed: Any = _revealed(settings, read)
+    return revealed  # type: ignore[no-any-return]  # it is of the same class
+
+
+def _revealed(value: Any, read: Callable[[str], str]) -> Any:
+    if not any(references(value)):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _revealed(item, read) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_revealed(item, read) for item in value)
+    changes = {}
+    for field in attrs.fields(type(value)):
+        old = getattr(value, field.name)
+        marked = is_marked(field) and is_reference(old)
+        new = Secret(read(old)) if marked else _revealed(old, read)
+        if new is not old:
+            changes[field.alias] = new
+    return attrs.evolve(value, **changes)
+
+
+def read_secret(reference: str, variable: Callable[[str], str | None]) -> str:
+    """The secret that *reference* names.
+
+    Args:
+        reference: ``env:NAME`` or ``file:/path``.
+        variable: Finds an environment variable.
+
+    Raises:
+        SecretError: It is not there, or empty.
+    """
+    kind, _, where = reference.partition(":")
+    if kind == "env":
+        if found := variable(where):
+            return found
+        hint = f"export {where}=…, or write it in the workspace's .env"
+        raise SecretError(f"the secret {reference} is not there: {where} is not set", hint=hint)
+    try:
+        with Path(where).expanduser().open("rb") as file:
+            text = file.read(_MOST).decode().strip()
+    except (OSError, RuntimeError, UnicodeDecodeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise SecretError(f"the secret {reference} cannot be read: {reason}") from None
+    if not text:
+        raise SecretError(f"the secret {reference} is not there: the file is empty")
+    return text
