@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -54,9 +54,15 @@ def encode(kind: str, fields: dict[str, Any]) -> str:
 
 @define
 class EventLog:
-    """Appends events to ``events.jsonl``; 20 µs each, durable at :meth:`sync`."""
+    """Appends events to ``events.jsonl``; 20 µs each, durable at :meth:`sync`.
+
+    Attributes:
+        path: The file.
+        listener: Called after each event; it may emit others, and must be quick.
+    """
 
     path: Path
+    listener: Callable[[], None] | None = None
     _writer: LineWriter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -73,6 +79,8 @@ class EventLog:
             StorageError: The disk failed or is full.
         """
         self._writer.write(encode(kind, fields))
+        if self.listener is not None:
+            self.listener()
 
     def sync(self) -> None:
         """Make the events so far durable."""

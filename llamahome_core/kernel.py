@@ -170,9 +170,20 @@ class Kernel:
 
         Raises:
             ConfigError: Everything that is wrong with it, at once.
+            RunError: An argument is of another type.
         """
         from llamahome_core.resolve import resolve
 
+        if not isinstance(recipe, str | Path | Mapping):
+            raise RunError(
+                f"a recipe must be a file, a name or tables, got {type(recipe).__name__}",
+                hint='Kernel().plan("recipe.toml")',
+            )
+        if isinstance(assignments, str) or not isinstance(assignments, Iterable):
+            raise RunError(
+                f"assignments must be a list of texts, got {type(assignments).__name__}",
+                hint='assignments=["table.key=value"]',
+            )
         merged, document = self._gather(recipe, parameters, assignments)
         self._need_settings()
         return resolve(self.catalog, merged, document)

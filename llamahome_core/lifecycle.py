@@ -6,15 +6,23 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
 from llamahome_core import log
+from llamahome_core.config import structure
 from llamahome_core.context import Context
-from llamahome_core.errors import Interrupted, PluginError, RunError, StorageError
+from llamahome_core.discovery import Plugin
+from llamahome_core.errors import (
+    Interrupted,
+    LlamaHomeError,
+    PluginError,
+    RunError,
+    StorageError,
+)
 from llamahome_core.events import EventLog
 from llamahome_core.hookspecs import hookimpl
 from llamahome_core.monitoring import Monitors
@@ -88,12 +96,13 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
     started = time.monotonic()
     logger = log.logger("run")
     monitors = Monitors(
-        selections,
+        _of_terminal_one(selections),
         run.directory,
         logger,
         secret=lambda name: read_secret(name, run.context.variable),
     )
     monitors.start()
+    run.events.listener = lambda: _tell_died(run, monitors, logger)
     try:
         _announce(run)
         _notify(run, logger, "llamahome_run_started")
@@ -104,7 +113,32 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
         _notify(run, logger, "llamahome_run_finished", outcome=outcome)
         return _conclude(run, outcome, time.monotonic() - started)
     finally:
+        run.events.listener = None
         monitors.close()
+
+
+def _of_terminal_one(selections: Sequence[Selection]) -> list[Selection]:
+    """Without a second one of a monitor that writes to the terminal: they would say all twice.
+
+    The last one counts, the command's own, except where it says nothing: then the recipe's.
+    """
+    kept: dict[object, Selection] = {}
+    for number, chosen in enumerate(selections):
+        terminal = getattr(chosen.config, "terminal", False)
+        key = (chosen.plugin, chosen.component.name) if terminal else number
+        if key not in kept or chosen.config != structure({}, type(chosen.config))[0]:
+            kept[key] = chosen
+    return list(kept.values())
+
+
+def _tell_died(run: Run, monitors: Monitors, logger: Any) -> None:
+    """A monitor that dies is told when it happens, and not hours later."""
+    for chosen, text in monitors.died():
+        origin = run.plan.catalog.plugins.active[chosen.plugin].origin
+        told = f"{text} (plugin {chosen.plugin}, {origin})"
+        run.context.warn(told, monitor=chosen.name, plugin=chosen.plugin, distribution=origin)
+        if getattr(chosen.config, "terminal", False):  # it would have shown the event
+            logger.warning(told)
 
 
 def _announce(run: Run) -> None:
@@ -150,16 +184,33 @@ class Execution:
     @hookimpl(trylast=True)
     def llamahome_execute(self, run: Run) -> Outcome:
         """Run every stage; what they leave in the context is the outcome."""
-        for _, stage in run.plan.catalog.stages():
+        for plugin, stage in run.plan.catalog.stages():
             started = time.monotonic()
             run.events.emit("stage", stage=stage.name, status="started")
             run.context.stop.check()
-            stage.run.load()(run.context)
+            with _owned(f"stage {stage.name!r} of plugin {plugin.name} ({plugin.origin})", plugin):
+                stage.run.load()(run.context)
             seconds = round(time.monotonic() - started, 3)
             run.events.emit("stage", stage=stage.name, status="finished", seconds=seconds)
         trained = run.context.find(Trained)
         metrics = dict(trained.metrics) if trained else {}
         return Outcome(status="finished", version=run.context.find(Version), metrics=metrics)
+
+
+@contextlib.contextmanager
+def _owned(what: str, plugin: Plugin) -> Iterator[None]:
+    """What nobody foresaw, and an end of the program, is told as a mistake of *what*."""
+    try:
+        yield
+    except LlamaHomeError:
+        raise
+    except (Exception, SystemExit, GeneratorExit) as error:  # Ctrl-C is the user's
+        raise PluginError(
+            f"{what} failed: {type(error).__name__}: {error}",
+            hint=f"tell the authors of {plugin.origin.partition(' ')[0]}; "
+            "the report and log/run.log of the run have the traceback",
+            code="X900",
+        ) from error
 
 
 def carry_out(run: Run) -> Outcome:

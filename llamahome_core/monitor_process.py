@@ -43,9 +43,11 @@ class MonitorContext:
 
     Attributes:
         directory: The run's folder.
+        number: Which of the run's monitors of its name it is, from 1: for files of its own.
     """
 
     directory: Path
+    number: int = 1
 
 
 @define
@@ -208,7 +210,8 @@ def _build(order: Mapping[str, Any]) -> Any:
     if problems:
         raise ConfigError(problems)
     config = reveal(config, order["secrets"].__getitem__)
-    return Ref(order["factory"]).load()(config, MonitorContext(directory=Path(order["directory"])))
+    context = MonitorContext(directory=Path(order["directory"]), number=order["number"])
+    return Ref(order["factory"]).load()(config, context)
 
 
 def _main() -> int:

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -36,6 +36,7 @@ from llamahome_core.monitor_process import DISABLED, DONE, EVENTS, SIGNALS
 from llamahome_core.secrets import read_secret, references
 from llamahome_core.terminal import RESULTS
 
+_LOOK = 1.0  # seconds between two looks at the processes
 _PIPE = 60_000  # bytes that a pipe surely takes without a reader
 
 
@@ -51,9 +52,11 @@ class _Child:
     """A monitor's process and the pipe that tells it that its run is there."""
 
     name: str
+    selection: Any
     log: Path
     process: subprocess.Popen[bytes]
     pipe: IO[bytes]
+    told: bool = False
 
     def let_go(self) -> None:
         """Say that no more events come. A byte, because a fork of the run may hold the pipe."""
@@ -68,7 +71,12 @@ class _Child:
             code = self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             return "did not end in time and was stopped"
-        if code == DONE:
+        return self.trouble(code)
+
+    @staticmethod
+    def trouble(code: int | None) -> str | None:
+        """What the exit *code* of a process says; None of one that goes on or did its work."""
+        if code is None or code == DONE:
             return None
         if code == DISABLED:
             return "was disabled after an error"
@@ -103,6 +111,7 @@ class Monitors:
     offset: int | None = None
     secret: Callable[[str], str] = lambda name: read_secret(name, os.environ.get)
     _children: list[_Child] = field(init=False, factory=list)
+    _looked: float = field(init=False, default=0.0)
 
     def start(self) -> None:
         """Start a process for each monitor; one that cannot start is a warning."""
@@ -111,14 +120,29 @@ class Monitors:
             events = self.directory / EVENTS
             self.offset = events.stat().st_size if events.exists() else 0
         for selection in self.selections:
-            seen[selection.name] += 1
-            number = seen[selection.name]
+            short = selection.name.rpartition(":")[2]
+            seen[short] += 1
+            number = seen[short]
             name = selection.name if number == 1 else f"{selection.name}-{number}"
             try:
-                self._children.append(self._spawn(name, selection))
+                self._children.append(self._spawn(name, selection, number))
             except Exception as error:  # noqa: BLE001  # a monitor never stops a run
                 message = f"monitor {name!r} could not be started: {error}"
                 self.log.warning(message)
+
+    def died(self) -> Iterator[tuple[Any, str]]:
+        """The selection of each monitor that died since the last call, and what became of it.
+
+        It looks at most once a second: the run asks at each event.
+        """
+        now = time.monotonic()
+        if now - self._looked < _LOOK:
+            return
+        self._looked = now
+        for child in self._children:
+            if not child.told and (trouble := child.trouble(child.process.poll())):
+                child.told = True
+                yield child.selection, f"monitor {child.name!r} {trouble}; see {child.log}"
 
     def close(self, timeout: float = 10.0) -> None:
         """Let the monitors read to the end and wait for them; kill those that take longer.
@@ -132,14 +156,14 @@ class Monitors:
             for child in children:
                 child.let_go()
             for child in children:
-                if trouble := child.reap(deadline):
+                if (trouble := child.reap(deadline)) and not child.told:
                     message = f"monitor {child.name!r} {trouble}; see {child.log}"
                     self.log.warning(message)
         finally:
             for child in children:
                 child.kill()
 
-    def _spawn(self, name: str, selection: Any) -> _Child:
+    def _spawn(self, name: str, selection: Any, number: int) -> _Child:
         from llamahome_core.config import unstructure
 
         order = {
@@ -149,6 +173,7 @@ class Monitors:
             # Only a pipe holds them: no argument, no variable of the process, no file.
             "secrets": {name: self.secret(name) for name in references(selection.config)},
             "directory": str(self.directory),
+            "number": number,
             "log": str(self.directory / "log" / f"monitor-{name}.log"),
             "offset": self.offset,
             "run": os.getpid(),
@@ -162,7 +187,7 @@ class Monitors:
         assert process.stdin is not None  # noqa: S101  # it was started with one
         with suppress(BrokenPipeError):  # it has died already: close() tells
             process.stdin.write(line)
-        return _Child(name, Path(order["log"]), process, process.stdin)
+        return _Child(name, selection, Path(order["log"]), process, process.stdin)
 
 
 def _path_of(thing: type) -> str:

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from attrs import evolve
 
 from llamahome_core import config
 from llamahome_core.assembly import absolute, assemble, folder_of, model_path, plain_recipe
 from llamahome_core.components import Kind
 from llamahome_core.config import ConfigError, Document, Merged, Problem
-from llamahome_core.errors import LlamaHomeError, RequirementError, UnavailableError, suggest
+from llamahome_core.errors import (
+    AmbiguousNameError,
+    BrokenPluginError,
+    LlamaHomeError,
+    UnavailableError,
+    suggest,
+)
+from llamahome_core.hookspecs import PROJECT
 from llamahome_core.plan import Plan
 from llamahome_core.recipe import Recipe, Selection
 from llamahome_core.registry import Catalog
-from llamahome_core.root import DEFAULTS, Root, Table, drop_alternatives, places, table_of
+from llamahome_core.root import (
+    DEFAULTS,
+    Root,
+    Table,
+    check_required,
+    drop_alternatives,
+    places,
+    table_of,
+)
 
 __all__ = ["DEFAULTS", "Resolver", "Root", "check_required", "resolve", "settings_only"]
+
+T = TypeVar("T")
 
 
 class Resolver:
@@ -46,11 +65,9 @@ class Resolver:
     def root(self) -> Root | None:
         """The kernel's own tables."""
         root, problems = config.structure(self.merged.data, Root, elsewhere=places)
-        self.problems += problems
+        told = {problem.path for problem in self.merged.problems}
+        self.problems += [problem for problem in problems if problem.path not in told]
         return root
-
-    def _unknown(self, path: config.Path, error: LlamaHomeError, code: str = "C106") -> None:
-        self.problems.append(Problem(code, error.message, path, fix=error.hint))
 
     def selection(self, kind: Kind, table: Table, at: config.Path) -> Selection | None:
         """The component that *table* chooses, with its settings."""
@@ -71,11 +88,10 @@ class Resolver:
 
     def _missing_use(self, kind: Kind, use: object, at: config.Path) -> None:
         known = sorted({c.name for _, c in self.catalog.components(kind)})
-        if use is None:
-            message, path = f"this {kind.title} has no `use`", at
-        else:
-            message, path = f"`use` must be text, got {use!r}", (*at, "use")
-        self.problems.append(Problem("C103", message, path, fix=f"choose one: {', '.join(known)}"))
+        problem = Problem("C103", f"this {kind.title} has no `use`", at)
+        if use is not None:
+            _, (problem,) = config.structure(use, str, at=(*at, "use"))
+        self.problems.append(evolve(problem, fix=f"choose one: {', '.join(known)}", edit=None))
 
     def _bind(
         self, kind: Kind, use: str, settings: Table, at: config.Path, role: Any
@@ -85,7 +101,10 @@ class Resolver:
             if self.for_run:
                 component.require()
         except UnavailableError as error:
-            self._unknown((*at, "use"), error, code="P204")
+            self.problems.append(Problem("P204", error.message, (*at, "use"), fix=error.hint))
+            return None
+        except AmbiguousNameError as error:
+            self._ambiguous(kind, use, at, error)
             return None
         except LlamaHomeError as error:
             self._unknown((*at, "use"), error)
@@ -93,16 +112,41 @@ class Resolver:
         found: Any
         found, problems = config.structure(settings, component.config, at=at)
         self.problems += problems
-        if found is None:
+        settled = self._followed(at, lambda: absolute(found, at, self.merged))
+        if found is None or settled is None:
             return None
         return Selection(
             kind=kind.value,
             name=use,
             plugin=plugin.name,
             component=component,
-            config=absolute(found, at, self.merged),
+            config=settled,
             role=role,
         )
+
+    def _ambiguous(self, kind: Kind, use: str, at: config.Path, error: LlamaHomeError) -> None:
+        """Offer our own component first: it is the one that the name meant before."""
+        fix = error.hint
+        if at[0] == kind.value:
+            name = use.rpartition(":")[2]
+            owners = [p for p, c in self.catalog.components(kind) if c.name == name]
+            owner = min(owners, key=lambda p: p.origin.partition(" ")[0] != PROJECT)
+            table = f"[[{at[0]}]]" if len(at) > 1 else f"[{at[0]}]"
+            fix = f'write in {table}: use = "{owner.name}:{name}"'
+        self.problems.append(Problem("C106", error.message, (*at, "use"), fix=fix))
+
+    def _unknown(self, path: config.Path, error: LlamaHomeError) -> None:
+        """Name the plugins that did not load too: one of them may bring what is missing."""
+        message, fix = error.message, error.hint or ""
+        told = isinstance(error, BrokenPluginError)
+        status = {"blocked"} if told else {"blocked", "broken"}
+        absent = [p for p in self.catalog.plugins.all if p.status in status]
+        if absent:
+            listed = ", ".join(f"{p.name} ({p.status})" for p in absent)
+            message += f"; a plugin that is not loaded may offer it: {listed}"
+            if fix.startswith("installed"):
+                fix = "let it load: see -p, LLAMAHOME_PLUGINS, and [plugins] in the settings"
+        self.problems.append(Problem("C106", message, path, fix=fix))
 
     def model(self, table: Table) -> str | None:
         """The model's name, made absolute if it is a path."""
@@ -115,7 +159,17 @@ class Resolver:
             message = f"`from` must be the name of a model, got {name!r}"
             self.problems.append(Problem("C102", message, ("model", "from")))
         else:
-            return model_path(name, folder_of(self.merged, ("model", "from")))
+            at = ("model", "from")
+            return self._followed(at, lambda: model_path(name, folder_of(self.merged, at)))
+        return None
+
+    def _followed(self, at: config.Path, resolve: Callable[[], T]) -> T | None:
+        """What *resolve* makes of paths; none if they cannot be followed to their end."""
+        try:
+            return resolve()
+        except (RuntimeError, ValueError) as error:  # a circle of symbolic links, a NUL
+            message = f"a path cannot be followed: {error}"
+            self.problems.append(Problem("C104", message, at, fix="name the file or folder itself"))
         return None
 
     def _missing_model(self, table: Table) -> None:
@@ -151,11 +205,11 @@ class Resolver:
         """
         drop_alternatives(self.merged)
         self.problems += self.merged.problems
-        self._refuse_plugins()
         self._refuse_extends()
         root = self.root()
+        self._refuse_plugins()
         if root is not None:
-            check_required(root.required)
+            self.problems += check_required(root.required)
         table = self.merged.data
         model = self.model(table_of(table, "model"))
         chosen = self.model_settings(table_of(table, "model"))
@@ -185,9 +239,14 @@ class Resolver:
 
     def _refuse_plugins(self) -> None:
         """A recipe is read when the plugins are loaded: what it says of them would be ignored."""
+        refused = set()
         for path, origin in self.merged.origins.items():
             late = origin.layer in {"recipe", "runtime", "command line"}
-            if path[:1] == ("plugins",) and len(path) > 1 and late:
+            setting = path[1:2] if path[:1] == ("plugins",) else ()
+            if any(isinstance(part, str) for part in setting) and late and path[:2] not in refused:
+                refused.add(path)
+                # Whatever else is wrong with it, it cannot stay.
+                self.problems = [p for p in self.problems if p.path[: len(path)] != path]
                 message = "plugins are loaded before a recipe is read"
                 fix = "set it in .config/llamahome.toml, or use llamahome -p"
                 self.problems.append(Problem("C104", message, path, "key", fix))
@@ -246,31 +305,3 @@ def settings_only(catalog: Catalog, merged: Merged) -> Recipe:
     merged.data.setdefault("data", [])
     recipe, _ = Resolver(catalog, merged, for_run=False).recipe()
     return recipe
-
-
-def check_required(required: Iterable[str]) -> None:
-    """Check that each requirement, such as ``llamahome-foo>=1.2``, is installed.
-
-    Raises:
-        RequirementError: One is not, or is no requirement.
-    """
-    from importlib.metadata import PackageNotFoundError, version
-
-    for text in required:
-        from packaging.requirements import InvalidRequirement, Requirement
-
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement as error:
-            raise RequirementError(f"required: {text!r} is no requirement: {error}") from None
-        try:
-            installed = version(requirement.name)
-        except PackageNotFoundError:
-            raise RequirementError(
-                f"required: {requirement.name} is not installed", hint=f"pip install '{text}'"
-            ) from None
-        if not requirement.specifier.contains(installed, prereleases=True):
-            raise RequirementError(
-                f"required: {text}, and {installed} is installed",
-                hint=f"pip install --upgrade '{text}'",
-            )

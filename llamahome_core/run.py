@@ -34,6 +34,7 @@ from llamahome_core.errors import (
 )
 from llamahome_core.events import EventLog, live_events, read_events
 from llamahome_core.values import Outcome
+from llamahome_core.workspace import fix_of
 
 if TYPE_CHECKING:
     from llamahome_core.context import Context
@@ -142,9 +143,10 @@ def end_fields(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:
     fields["metrics"] = outcome.metrics
     error = outcome.error
     if isinstance(error, LlamaHomeError):
-        fields |= {"error": error.message, "hint": error.hint, "code": error.code}
+        fields |= {"error": error.message, "hint": fix_of(error), "code": error.code}
     elif error is not None:
         fields |= {"error": f"{type(error).__name__}: {error}", "code": "X900"}
+    if error is not None and fields["code"] == "X900":
         report = run.directory / "log" / "crash.txt"
         files.write_text(report, "".join(traceback.format_exception(error)))
         fields["report"] = str(report)
@@ -256,6 +258,11 @@ def _started(directory: Path) -> str:
 def _number(name: str) -> int:
     number = name.rpartition("-")[2]
     return int(number) if number.isdecimal() else 0
+
+
+def can_resume(directory: Path) -> bool:
+    """Whether there is a recipe to go on with: a process may have died before it was written."""
+    return (directory / "resolved.toml").exists()
 
 
 def find_directory(runs: Path, name: str) -> Path:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 
 from attrs import frozen
 
-from llamahome_core.errors import WorkspaceError
+from llamahome_core.errors import LlamaHomeError, StorageError, WorkspaceError
 
 MARKER = Path(".config") / "llamahome.toml"
 SUFFIXES = (".toml", ".yaml", ".yml", ".json")
@@ -105,3 +106,31 @@ def user_file(environ: Mapping[str, str]) -> Path:
     from platformdirs import user_config_path
 
     return user_config_path("llamahome", appauthor=False) / "config.toml"
+
+
+_SPACE = "make room on that disk, or move the workspace: export LLAMAHOME_HOME=/a/folder"
+_RIGHTS = "let yourself write there, or use another folder: export LLAMAHOME_HOME=/a/folder"
+_IN_THE_WAY = "something else stands where a folder should be: move it away"
+_FIXES = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: _RIGHTS,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EEXIST: _IN_THE_WAY,
+    errno.EIO: "the disk fails: keep a copy of what you need, and look at the system's log",
+    errno.ENAMETOOLONG: "take a shorter name or folder",
+    errno.EMFILE: "let the process open more files: ulimit -n 4096",
+}
+
+
+def fix_of(error: LlamaHomeError) -> str | None:
+    """How to mend *error*: its own hint or, where a disk failed, what the reason asks for."""
+    if error.hint or not isinstance(error, StorageError) or error.code != StorageError.code:
+        return error.hint
+    cause = error.__cause__
+    number = cause.errno if isinstance(cause, OSError) else None
+    return _FIXES.get(
+        number or 0, "is there space, and may you write there? llamahome doctor looks"
+    )

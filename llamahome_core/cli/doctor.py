@@ -126,11 +126,11 @@ def _plugins(kernel: Kernel) -> Iterator[Finding]:
 
 def _runs(runs: Path) -> Iterator[Finding]:
     """Runs whose process died without a word, and damaged ones: they can go on."""
-    from llamahome_core.run import all_directories, state_of
+    from llamahome_core.run import all_directories, can_resume, state_of
 
     reasons = {"lost": "its process is gone", "unknown": "its status.json is damaged"}
     for directory in all_directories(runs):
-        if reason := reasons.get(state_of(directory)):
+        if (reason := reasons.get(state_of(directory))) and can_resume(directory):
             text = f"{directory.name}: {reason}; llamahome run --resume {directory.name}"
             yield "runs", "warning", text
 

@@ -13,6 +13,7 @@ import click
 from llamahome_core.cli.output import LINES, say, unwritable, use_color
 from llamahome_core.errors import LlamaHomeError, PluginError, StorageError, WorkspaceError
 from llamahome_core.terminal import clean
+from llamahome_core.workspace import fix_of
 
 if TYPE_CHECKING:
     from llamahome_core.cli.main import State
@@ -96,8 +97,8 @@ def report(error: LlamaHomeError, state: State) -> int:
             head = clean(f"error[{error.code}]")
             head = click.style(head, fg="red", bold=True) if color else head
             say(f"{head}: {clean(error.message, keep=LINES)}", styled=True)
-            if error.hint:
-                say(f"  fix: {error.hint}")
+            if fix := fix_of(error):
+                say(f"  fix: {fix}")
             say(f"  docs: llamahome explain {error.code}")
         if state.verbosity > 0:
             say("".join(traceback.format_exception(error)))

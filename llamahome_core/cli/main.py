@@ -275,13 +275,15 @@ def program() -> None:
     Raises:
         SystemExit: Always, with the exit code.
     """
-    if None in (sys.stdin, sys.stdout, sys.stderr):
-        from llamahome_core.cli.output import open_closed
-
-        open_closed()
-    keep_results_apart()
     try:
+        if None in (sys.stdin, sys.stdout, sys.stderr):
+            from llamahome_core.cli.output import open_closed
+
+            open_closed()
+        keep_results_apart()
         main(state=State(process=True))
+    except KeyboardInterrupt:  # before or after what handles it
+        raise SystemExit(130) from None
     finally:
         flush(sys.stderr)  # whether anybody reads it changes no exit code
 

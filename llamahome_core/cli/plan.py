@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pathlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import frozen
 
 from llamahome_core.cli.help import Command, as_json, assignments
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, pairs, print_json, table
 from llamahome_core.errors import LlamaHomeError
 from llamahome_core.terminal import aside
+from llamahome_core.workspace import Workspace, fix_of
 
 if TYPE_CHECKING:
     from llamahome_core.config import Path
@@ -33,12 +38,15 @@ if TYPE_CHECKING:
 def plan(state: State, recipe: str, assignments: tuple[str, ...], as_json: bool) -> None:
     """Show what RECIPE would do: components, data, steps. Loads no weights, downloads nothing.
 
-    What it prepares of the data is kept in the workspace, and a run has no need to do it again.
+    What it prepares of the data is kept in the workspace, and a run has no need to do it again;
+    where the workspace cannot be written, nothing is kept.
     """
     kernel = state.kernel
     with aside():  # settings classes and stages are code of plugins
         made = kernel.plan(recipe, assignments=assignments)
-        details = stage_details(kernel.context(made), made)
+        context = kernel.context(made)
+        with _writable(context.workspace) as context.workspace:
+            details = stage_details(context, made)
     if as_json:
         print_json(
             "plan",
@@ -48,6 +56,29 @@ def plan(state: State, recipe: str, assignments: tuple[str, ...], as_json: bool)
         )
         return
     _show(made, details)
+
+
+@frozen
+class _Reader(Workspace):
+    """A workspace that is only read: what is prepared goes to a folder that is thrown away."""
+
+    elsewhere: pathlib.Path
+
+    def cache(self, part: str) -> pathlib.Path:
+        return self.elsewhere / part if part in {"training", "system"} else super().cache(part)
+
+
+@contextlib.contextmanager
+def _writable(workspace: Workspace) -> Iterator[Workspace]:
+    """*workspace*, or one that prepares elsewhere where it cannot be written."""
+    import tempfile
+
+    folder = workspace.cache("training")
+    if os.access(next(p for p in (folder, *folder.parents) if p.exists()), os.W_OK | os.X_OK):
+        yield workspace
+        return
+    with tempfile.TemporaryDirectory(prefix="llamahome-plan-") as name:
+        yield _Reader(workspace.root, pathlib.Path(name))
 
 
 def stage_details(context: Any, made: Plan) -> dict[str, Mapping[str, Any]]:
@@ -177,4 +208,4 @@ def _json(error: LlamaHomeError) -> list[dict[str, Any]]:
 
     if isinstance(error, ConfigError):
         return to_json(error.problems)
-    return [{"code": error.code, "message": error.message, "fix": error.hint}]
+    return [{"code": error.code, "message": error.message, "fix": fix_of(error)}]

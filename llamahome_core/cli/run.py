@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from types import FrameType
 from typing import Any
 
 import click
 
+from llamahome_core import files
 from llamahome_core.cli.endings import SILENT, crash, report
 from llamahome_core.cli.help import Command, as_json, assignments
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, say
 from llamahome_core.components import Kind
-from llamahome_core.config import structure
+from llamahome_core.config import overrides, structure
 from llamahome_core.context import Stop
-from llamahome_core.errors import Interrupted, LlamaHomeError, UnknownNameError
+from llamahome_core.errors import Interrupted, LlamaHomeError, RunError, UnknownNameError
+from llamahome_core.events import EventLog
 from llamahome_core.kernel import Kernel
 from llamahome_core.recipe import Selection
+from llamahome_core.run import all_directories, can_resume, find_directory, held, state_of
 from llamahome_core.terminal import aside
 from llamahome_core.values import Outcome
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LAST = "@last"
+CHANGEABLE = ("publish", "store", "monitor")
+"""Tables that no step of training reads: a checkpoint names the model and the data it is of."""
 PROGRESS = ("auto", "live", "plain", "none")
 
 
@@ -32,13 +39,14 @@ PROGRESS = ("auto", "live", "plain", "none")
         ("llamahome run recipe.toml --set train.steps=10", "your own, but short"),
         ("llamahome run --resume", "go on with the last run"),
         ("llamahome run --resume bot-3", "go on with that one"),
+        ("llamahome run --resume bot-3 --set publish.name=bot-b", "and publish elsewhere"),
     ],
 )
 @click.argument("recipe", required=False)
 @click.option(
     "--resume",
     is_flag=False,
-    flag_value="@last",
+    flag_value=LAST,
     metavar="[RUN]",
     help="Go on with RUN, or with the last one, from its newest checkpoint.",
 )
@@ -59,18 +67,22 @@ def run(  # one for each option
     """Run RECIPE: a file, or the name of a packaged recipe such as `quickstart`.
 
     Ctrl-C finishes the step, saves, and shows how to go on; pressed again, it stops at once.
+    With --resume, --set may change what becomes of the result: publish, store, monitor.
     With --json, each event is a line of JSON on stdout.
     """
     if (recipe is None) == (resume is None):
         raise click.UsageError("give a RECIPE, or --resume, and not both")
-    if resume is not None and assignments:
-        raise click.UsageError("--set cannot change a run that is resumed")
+    if resume is not None:
+        _refuse_others(assignments)
     from llamahome_core import log
 
     state = ctx.ensure_object(State)
     kernel = state.kernel
     with aside():  # settings classes and stages are code of plugins
         plan = None if recipe is None else kernel.plan(recipe, assignments=assignments)
+        if resume is not None:
+            resume = _to_resume(kernel, resume)
+            _change(kernel, resume, assignments)
     log.show(state.verbosity, json=state.log_format == "json")
     monitors = _console(kernel, state, "json" if as_json else progress)
     stop = Stop()
@@ -79,12 +91,59 @@ def run(  # one for each option
         if plan is not None:
             outcome = kernel.run(plan, monitors=monitors, stop=stop)
         else:
-            outcome = kernel.resume(str(resume), monitors=monitors, stop=stop)
+            outcome = kernel.resume(resume or LAST, monitors=monitors, stop=stop)
     if outcome.error is not None and not monitors:
         _tell(outcome.error, state)
     if outcome.version is not None and not as_json and state.verbosity > SILENT:
         echo(outcome.version.label)
     ctx.exit(exit_code(outcome))
+
+
+def _refuse_others(assignments: tuple[str, ...]) -> None:
+    """What a resumed run learns is settled: only what becomes of it may change.
+
+    Raises:
+        UsageError: One of *assignments* would change what is learned.
+    """
+    given = {key for document in overrides(assignments) for key in document.data}
+    if wrong := sorted(given - set(CHANGEABLE)):
+        allowed = ", ".join(f"{table}.*" for table in CHANGEABLE)
+        raise click.UsageError(
+            f"--set cannot change {', '.join(wrong)} of a run that is resumed: it would be "
+            f"another run. Allowed: {allowed}"
+        )
+
+
+def _to_resume(kernel: Kernel, name: str) -> str:
+    """The run called *name*; the last one is the last that began."""
+    runs = kernel.workspace.runs
+    begun = [path.name for path in all_directories(runs) if can_resume(path)]
+    return begun[-1] if name == LAST and begun else find_directory(runs, name).name
+
+
+def _change(kernel: Kernel, name: str, assignments: tuple[str, ...]) -> None:
+    """Write *assignments* into the recipe of a run that is to be resumed, and into its events.
+
+    Raises:
+        ConfigError: One is wrong.
+        RunError: Nothing was trained that could be rescued.
+        RunLockedError: The run is going on.
+    """
+    directory = kernel.workspace.runs / name
+    recipe = directory / "resolved.toml"
+    if not assignments or not can_resume(directory) or state_of(directory) == "finished":
+        return  # to resume it says what is wrong
+    if not any((directory / "checkpoints").glob("*")):
+        again = f"llamahome run {shlex.quote(str(recipe))} --set …"
+        raise RunError(f"run {name} has no checkpoint to go on from", hint=f"start anew: {again}")
+    with held(directory):
+        text = kernel.plan(recipe, assignments=assignments).resolved_toml()
+        log = EventLog(directory / "events.jsonl")
+        # No values: one may be a secret, and events are shown.
+        keys = [text.partition("=")[0] for text in assignments]
+        log.emit("note", text=f"changed in resolved.toml: {', '.join(keys)}", changed=keys)
+        log.close()
+        files.write_text(recipe, text)
 
 
 def _tell(error: BaseException, state: State) -> None:

@@ -17,6 +17,7 @@ from llamahome_core.cli.output import echo, one_line, pairs, print_json, say, ta
 from llamahome_core.run import (
     RunInfo,
     all_directories,
+    can_resume,
     describe,
     events_of,
     find_directory,
@@ -107,7 +108,7 @@ def _history(events: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
 def _next(info: RunInfo) -> Iterator[tuple[str, Any]]:
     if info.state == "unknown":
         yield "damaged", info.directory / "status.json"
-    if info.state in {"lost", "stopped", "failed", "unknown"}:
+    if info.state in {"lost", "stopped", "failed", "unknown"} and can_resume(info.directory):
         yield "next", f"llamahome run --resume {info.name}"
 
 

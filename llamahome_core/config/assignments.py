@@ -18,6 +18,7 @@ from llamahome_core.config.structuring import unstructure
 
 _PART = re.compile(r"[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|([A-Za-z0-9_-]+))[ \t]*")
 _INDEX = re.compile(r"0|[1-9][0-9]*")
+_NEGATIVE = re.compile(r"-[0-9]+")
 
 
 def parse_value(text: str) -> Any:
@@ -56,13 +57,18 @@ def overrides(assignments: Iterable[str]) -> list[Document]:
     """One document for each ``--set``, in order.
 
     Raises:
-        ConfigError: C111 for each that is no ``key=value``.
+        ConfigError: C111 for each that is no ``key=value`` text.
     """
     documents: list[Document] = []
     problems: list[Problem] = []
-    for assignment in assignments:
+    given: Any  # an embedding program may hand over anything
+    for given in assignments:
+        if not isinstance(given, str):
+            message = f"an assignment must be text, got {type(given).__name__}"
+            problems.append(Problem("C111", message, fix='write "table.key=value"'))
+            continue
         try:
-            documents.append(_override(assignment))
+            documents.append(_override(given))
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -74,12 +80,14 @@ def _override(text: str) -> Document:
     document = Document("command line", f"--set {cover(text)}", None, text, {}, {})
     lines = Lines(text)
     path, offset = _parse_key(document, lines)
-    if offset >= len(text):
-        end = lines.span(0, len(text))
-        fix = f"write --set {text.strip()}=VALUE"
-        raise ConfigError(
-            [problem_in(document, "C111", "`=` and a value are missing", end, fix=fix)]
-        )
+    name = text[:offset].strip()
+    if not text[offset + 1 :].strip():
+        message, fix = "`=` and a value are missing", f"write --set {name}=VALUE"
+        if offset < len(text):
+            message = "the value after `=` is missing"
+            fix += f", or --set '{name}=\"\"' where it may be empty"
+        span = lines.span(0, len(text))
+        raise ConfigError([problem_in(document, "C111", message, span, fix=fix)])
     key = lines.span(0, len(text[:offset].rstrip()))
     mark = Mark(key, lines.span(offset + 1, len(text)))
     return attrs.evolve(
@@ -92,6 +100,8 @@ def _parse_key(document: Document, lines: Lines) -> tuple[Path, int]:
     text, offset = document.text, 0
     path: list[str | int] = []
     while match := _PART.match(text, offset):
+        if _NEGATIVE.fullmatch(match[3] or ""):
+            raise _no_index(document, lines, tuple(path), match)
         path.append(_part(match))
         offset = match.end()
         if text[offset : offset + 1] != ".":
@@ -108,6 +118,14 @@ def _parse_key(document: Document, lines: Lines) -> tuple[Path, int]:
         )
         raise ConfigError([problem_in(document, "C111", message, span, fix=fix)])
     return tuple(path), offset
+
+
+def _no_index(document: Document, lines: Lines, path: Path, match: re.Match[str]) -> ConfigError:
+    message = f"there is no element {match[3]}: elements of a list are counted from 0"
+    rest = document.text[match.end(3) :].partition("=")[0].strip()
+    fix = f"write --set {path_text((*path, 0))}{rest}=VALUE for the first; put a name in quotes"
+    span = lines.span(match.start(3), match.end(3))
+    return ConfigError([problem_in(document, "C111", message, span, fix=fix)])
 
 
 def _part(match: re.Match[str]) -> str | int:
@@ -128,9 +146,15 @@ def runtime(parameters: Mapping[str, Any]) -> Document:
     Config objects and paths are taken too, in the form in which a file would hold them.
 
     Raises:
-        ConfigError: C111 for a key that is not text or a value that no file could hold.
+        ConfigError: C111 for what is no mapping, a key that is not text, or a value that no file
+            could hold.
     """
     document = Document("runtime", "runtime parameters", None, "", {}, {})
+    given: Any = parameters
+    if not isinstance(given, Mapping):
+        message = f"runtime parameters must be a mapping, got {type(given).__name__}"
+        fix = 'write a mapping such as {"train": {"steps": 100}}'
+        raise ConfigError([Problem("C111", message, fix=fix)])
     problems: list[Problem] = []
     document.data.update(_plain(parameters, (), document, problems))
     if problems:

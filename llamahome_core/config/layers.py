@@ -72,7 +72,9 @@ class _Merger:
 
     def add(self, document: Document) -> None:
         document = self._settle_indices(document)
-        self._note_table((), document)
+        # What is missing is missing in the recipe or else in a file, not in a plugin's defaults.
+        if document.layer == "recipe" or () in document.marks:
+            self._note((), document)
         self._table((), self.data, document.data, document)
 
     def _settle_indices(self, document: Document) -> Document:
@@ -145,6 +147,8 @@ class _Merger:
         place = self.origins[path].place("key")
         message = f"`{path_text(path)}` is {_describe(new)} here and {_describe(old)} in {place}"
         fix = "give it the same form in both places"
+        if isinstance(old, list) and document.syntax in {"env", "set"}:
+            fix = f"name an element by its number: {path_text((*path, 0))} is the first"
         self.problems.append(Problem("C110", message, path, "key", fix, origin))
 
     def _note_all(self, path: Path, value: Any, document: Document) -> None:

@@ -9,6 +9,7 @@ import pathlib
 import re
 from typing import Any
 
+import attrs
 from attrs import frozen
 
 from llamahome_core.config import kinds
@@ -45,7 +46,8 @@ def check(value: Any, type_: Any) -> Any:
     if type_ is float:
         return _number(value)
     if type_ is pathlib.Path:
-        return pathlib.Path(value) if isinstance(value, str) and value else MISSING
+        is_path = isinstance(value, str) and value and "\0" not in value
+        return pathlib.Path(value) if is_path else MISSING
     return value if type(value) is type_ else MISSING
 
 
@@ -94,7 +96,7 @@ def explain(value: Any, type_: Any) -> Wrong:
         return _unknown_choice(value, type_, allowed)
     if allowed and len(arms) == 1 and type(value) in {type(option) for option in allowed}:
         return Wrong(f" must be {kinds.name(type_)}, got {kinds.literal(value)}", code="C105")
-    fix, edit = _repair(value, arms, allowed)
+    fix, edit = _repair_brackets(value, arms) or _repair(value, arms, allowed)
     return Wrong(f" must be {kinds.name(type_)}, got {describe(value)}", fix, edit)
 
 
@@ -131,6 +133,22 @@ def _repair(value: Any, arms: list[Any], allowed: list[Any]) -> tuple[str | None
     return ("write", str(int(value))) if is_whole else (None, None)
 
 
+def _repair_brackets(value: Any, arms: list[Any]) -> tuple[str, str | None] | None:
+    """For a text that was to be a list or a table and is no TOML, such as ``[a`` or ``[a, b]``."""
+    if not isinstance(value, str):
+        return None
+    value, found = value.strip(), list(filter(None, map(kinds.element, arms)))
+    if value.startswith("[") and any(collection is not dict for collection, _ in found):
+        words = [word.strip(" \t\"'") for word in value.strip("[]").split(",")]
+        is_text = any(str in kinds.arms(item) for _, item in found)
+        items = [kinds.literal(word) if is_text else word for word in words if word]
+        return "write a list, each text in quotes", f"[{', '.join(items)}]"
+    is_table = any(map(attrs.has, arms)) or any(collection is dict for collection, _ in found)
+    if value.startswith("{") and is_table:
+        return 'write a table, each text in quotes, such as {key = "value"}', None
+    return None
+
+
 def _repair_single(value: Any, arms: list[Any]) -> str | None:
     """*value* as a list, where it is an element of one."""
     if isinstance(value, dict | list):
@@ -160,6 +178,7 @@ def _repair_text(value: str, arms: list[Any], allowed: list[Any]) -> tuple[str |
         whole = re.fullmatch(r"[-+]?\d+", number)
         if float in arms or (whole and (int in arms or int(number) in numeric)):
             return "remove the quotes" if clean else "write", number.lstrip("+")
-    if pathlib.Path in arms and not value:
-        return "name a file or folder", None
+    if pathlib.Path in arms:
+        nul = "take the character NUL out of it: no path has one"
+        return (nul if value else "name a file or folder"), None
     return None, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from llamahome_core import DataError, Example, Message, Row, suggest
@@ -12,6 +13,12 @@ FORMATS = {
     "text": ("text",),
 }
 """The fields that each form needs; the first form that a row has all fields of is its form."""
+
+_SHAREGPT = (
+    "these are turns of the ShareGPT form, with `from` and `value`; write `messages` with `role` "
+    "(system, user, assistant, tool) and `content` instead: jq -c '{messages: [.FIELD[] | {role: "
+    '({human: "user", gpt: "assistant"}[.from] // .from), content: .value}]}\' FILE > NEW'
+)
 
 # What may come before a turn; "start" is before the first one.
 _AFTER = {
@@ -36,8 +43,18 @@ def detect(row: Row) -> str:
     raise _error(
         row,
         f"no known form; its fields are {', '.join(names) or 'none'}",
-        hint="a row has `messages`, or `prompt` and `completion`, or `text`",
+        hint=other_form(row.value)
+        or "a row has `messages`, or `prompt` and `completion`, or `text`",
     )
+
+
+def other_form(value: Mapping[str, Any]) -> str | None:
+    """How to mend a row with a conversation of a form that is not read; None if it has none."""
+    for name, turns in value.items():
+        turn = turns[0] if isinstance(turns, list) and turns else None
+        if isinstance(turn, dict) and turn.keys() >= {"from", "value"}:
+            return _SHAREGPT.replace("FIELD", name)
+    return None
 
 
 def read_example(row: Row, form: str) -> Example:
@@ -132,7 +149,8 @@ def _turn(row: Row, field: str, turn: Any, before: str) -> Message:
 def _required(row: Row, field: str, turn: dict[str, Any], name: str) -> Any:
     if name not in turn:
         fields = ", ".join(map(repr, turn)) or "none"
-        raise _error(row, f"`{field}` has no `{name}`; its fields are {fields}")
+        hint = _SHAREGPT if turn.keys() >= {"from", "value"} else None
+        raise _error(row, f"`{field}` has no `{name}`; its fields are {fields}", hint)
     return turn[name]
 
 

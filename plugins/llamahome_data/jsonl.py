@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import xxhash
 
 from llamahome_core import Context, DataError, Row, suggest
 from llamahome_data.config import JsonlConfig
-from llamahome_data.formats import FORMATS
+from llamahome_data.formats import FORMATS, other_form
 
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
+# How a file begins that is no text in UTF-8: what it is then, and how it becomes that.
+_UTF16 = ("in UTF-16", "save it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE > NEW")
+_BEGINNINGS = {
+    b"\x1f\x8b": ("compressed with gzip", "unpack it first: gunzip -c FILE > NEW"),
+    b"\xff\xfe": _UTF16,
+    b"\xfe\xff": _UTF16,
+    b"{\0": ("in UTF-16", "save it as UTF-8: iconv -f UTF-16LE -t UTF-8 FILE > NEW"),
+    b"\0{": ("in UTF-16", "save it as UTF-8: iconv -f UTF-16BE -t UTF-8 FILE > NEW"),
+}
 # A string, so that a NaN inside one is passed over, or one of the names that JSON has not.
 _NOT_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<name>NaN|-?Infinity)')
 
@@ -40,7 +51,7 @@ class JsonlSource:
         """
         content = xxhash.xxh3_128()
         try:
-            with self.config.path.open("rb") as file:
+            with _opened(self.config.path) as file:
                 while chunk := file.read(_CHUNK):
                     content.update(chunk)
         except OSError as error:
@@ -63,7 +74,7 @@ class JsonlSource:
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         try:
-            with self.config.path.open("rb") as file:
+            with _opened(self.config.path) as file:
                 for number, line in enumerate(file, 1):
                     found = line.removeprefix(_BOM) if number == 1 else line
                     if not found.isspace() and found:
@@ -176,11 +187,35 @@ def _hint(text: str) -> str | None:
     return None
 
 
+def _opened(path: Path) -> BinaryIO:
+    """The file at *path*: a regular one, for a pipe gives its bytes once, and a device has no end.
+
+    Raises:
+        DataError: It is none, or not in UTF-8 by its first bytes.
+        OSError: It cannot be opened.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        found = "a directory" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+        fix = "name a file in it" if stat.S_ISDIR(mode) else "write its rows into a file, name that"
+        raise DataError(f"cannot read {path}: it is {found}", hint=f"{fix}, as `path` in [[data]]")
+    file = path.open("rb")
+    wrong = _BEGINNINGS.get(file.peek(2)[:2])
+    if wrong is not None:
+        file.close()
+        raise DataError(f"cannot read {path}: it is {wrong[0]}", hint=wrong[1])
+    return file
+
+
 def _unreadable(path: Path, error: OSError) -> NoReturn:
     hint = None
-    if isinstance(error, FileNotFoundError) and path.parent.is_dir():
-        close = suggest(path.name, [p.name for p in path.parent.iterdir()])
-        hint = f"did you mean {close[0]}?" if close else None
+    if isinstance(error, FileNotFoundError):
+        siblings = path.parent.iterdir() if path.parent.is_dir() else ()
+        close = suggest(path.name, [p.name for p in siblings if p.is_file()])
+        hint = "correct `path` in [[data]]; where that is a symbolic link, this is its target"
+        hint = f"did you mean {close[0]}?" if close else hint
+    elif error.errno == errno.ELOOP:
+        hint = "its symbolic links lead in a circle: let `path` in [[data]] name the file itself"
     raise DataError(f"cannot read {path}: {error.strerror or error}", hint=hint) from error
 
 
@@ -188,5 +223,6 @@ def _fields_missing(missing: list[str], value: dict[str, Any], where: str) -> No
     names = ", ".join(map(repr, value)) or "no fields"
     raise DataError(
         f"{where}: no field {' or '.join(map(repr, missing))}; the row has {names}",
-        hint='name the fields in [[data]], such as prompt = "question", completion = "answer"',
+        hint=other_form(value)
+        or 'name the fields in [[data]], such as prompt = "question", completion = "answer"',
     )

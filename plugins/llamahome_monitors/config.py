@@ -29,4 +29,5 @@ class TensorboardConfig:
     """Where TensorBoard's event files go."""
 
     folder: Path | None = None
-    """A folder for this run's event files; `tensorboard` in the run's folder if not set."""
+    """A folder for this run's event files; `tensorboard` in the run's folder if not set, and
+    `tensorboard-2` for a second monitor of this kind."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -149,7 +150,9 @@ def _view(
         return PlainView(stream, state, config.verbosity)
     from llamahome_monitors.live import LiveView
 
-    return LiveView(stream, state, symbols_for(stream.encoding), color, config.verbosity)
+    view = LiveView(stream, state, symbols_for(stream.encoding), color, config.verbosity)
+    signal.signal(signal.SIGCONT, view.continued)
+    return view
 
 
 def wants_color(setting: str, environ: Mapping[str, str], *, tty: bool) -> bool:

@@ -60,6 +60,7 @@ class LiveView:
     _fresh: bool = field(init=False, default=False)
     _drawn: float = field(init=False, default=0.0)
     _size: tuple[int, int] = field(init=False, default=(0, 0))
+    _stale: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         self._console = console_for(self.stream, color=self.color)
@@ -71,12 +72,20 @@ class LiveView:
         if (line := self._lasting(event)) is not None:
             self._stay.append(line)
 
+    def continued(self, *_: object) -> None:
+        """The handler of SIGCONT: meanwhile the shell has written over the picture."""
+        self._fresh = self._stale = True
+
     def tick(self) -> None:
         """Draw, if it is time."""
         since, size = time.monotonic() - self._drawn, self._region.size()
         waiting = not (self._fresh or size != self._size)
         if since < (_IDLE if waiting else _PAUSE) or not self.state.run:
             return
+        smaller = any(now < before for now, before in zip(size, self._size, strict=True))
+        if (self._stale or smaller) and self._region.in_front():
+            self._region.clear()
+        self._stale = False
         self._keep(size[0])
         frame = Frame(
             state=self.state, width=size[0], height=size[1], now=time.time(), symbols=self.symbols

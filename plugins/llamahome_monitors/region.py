@@ -11,6 +11,7 @@ from attrs import define, field
 _UP = "\x1b[{}A"
 _REST_OF_LINE = "\x1b[K"
 _REST_OF_SCREEN = "\x1b[J"
+_WHOLE_SCREEN = "\x1b[H\x1b[2J"
 
 
 @define
@@ -48,6 +49,18 @@ class Region:
         text = "".join(f"{line}{_REST_OF_LINE}\n" for line in self.render(lines))
         self._write(f"{self._home()}{text}{_REST_OF_SCREEN}")
         self._widths = []
+
+    def clear(self) -> None:
+        """Empty the screen: where the drawn lines are is not known any more."""
+        self._write(_WHOLE_SCREEN)
+        self._widths = []
+
+    def in_front(self) -> bool:
+        """Whether the terminal is this process's to write on, and not a shell's."""
+        try:
+            return os.tcgetpgrp(self.stream.fileno()) == os.getpgrp()
+        except (OSError, ValueError):
+            return False
 
     def _home(self) -> str:
         """Codes that go to the first column of the first drawn line."""

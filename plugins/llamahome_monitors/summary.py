@@ -84,9 +84,15 @@ class Summary:
             yield from self._next("resume", needed=True)
 
     def _lost(self) -> Iterator[Text]:
-        title = self._named(f"{self.symbols.bad} ", "bold red")
+        title, saved = self._named(f"{self.symbols.bad} ", "bold red"), self.state.checkpoint
         at = f" at {position(self.state, self.symbols)}" if self.state.train else ""
-        yield title.append(f" is gone{at}: its process ended without a word")
+        asked = "was stopped at once" if self.state.stopping else "was killed or crashed"
+        yield title.append(f" {asked}{at}, before it could save")
+        if self.state.train:
+            since = f"what it learned after step {saved.get('step')}" if saved else "every step"
+            yield self._row("lost", Text(since))
+        if saved:
+            yield self._row("saved", Text(f"checkpoint of step {saved.get('step')}; it stays"))
         yield from self._long("log", str(self._log))
         yield self._row("resume", Text(f"llamahome run --resume {self.directory.name}"))
 

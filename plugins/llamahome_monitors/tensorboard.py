@@ -49,7 +49,8 @@ class TensorboardMonitor:
     whole_run = True
 
     def __init__(self, config: TensorboardConfig, context: MonitorContext) -> None:
-        folder: Path = config.folder or context.directory / "tensorboard"
+        number = f"-{context.number}" if context.number > 1 else ""
+        folder: Path = config.folder or context.directory / f"tensorboard{number}"
         self._writer = EventFileWriter(str(folder), flush_secs=_FLUSH)
         self._prompts: dict[str, int] = {}
         self._write(0, 0.0, session_log=SessionLog(status=SessionLog.START))

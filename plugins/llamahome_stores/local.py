@@ -58,7 +58,9 @@ class LocalStore:
             close = [k for k in known if k.startswith(f"{key}/")] or suggest(key, known)
             raise StorageError(
                 f"nothing is stored under {key!r}",
-                hint=f"did you mean {close[0]}?" if close else None,
+                hint=f"did you mean {close[0]}?"
+                if close
+                else f"look into {self.root}; [store] in the recipe says where it is",
             )
         files.verify_folder(target)
         return target
@@ -119,7 +121,10 @@ class LocalStore:
             raise StorageError(f"there is something under {key!r} already", hint="take a new key")
         for parent in target.relative_to(self.root).parents:
             if (self.root / parent / files.MANIFEST).exists():
-                raise StorageError(f"{key!r} would lie inside the folder of {str(parent)!r}")
+                raise StorageError(
+                    f"{key!r} would lie inside the folder of {str(parent)!r}",
+                    hint="take a key that does not begin with that one",
+                )
 
     def _prune(self, folder: Path) -> None:
         """Remove *folder* and those above it while they are empty, up to the root."""
@@ -152,7 +157,7 @@ def _hashes(folder: Path) -> dict[str, str]:
     except OSError as error:
         raise StorageError(f"cannot read {folder}: {error.strerror or error}") from error
     if not found:
-        raise StorageError(f"{folder} has no files to store")
+        raise StorageError(f"{folder} has no files to store", hint="put files into it first")
     return found
 
 

@@ -6,6 +6,8 @@ whole optimizer step. The gradient is the same however the step is split.
 
 from __future__ import annotations
 
+import contextlib
+import math
 from typing import Any
 
 from attrs import define, evolve, field
@@ -73,7 +75,7 @@ class Loop:
         step = self.position.step
         data = self.steps.step(step)
         loss = self._gradients(data)
-        rate = self.optimizer.learning_rate * self.schedule.factor(step, self.total)
+        rate = self.optimizer.learning_rate * self._factor(step)
         result = self.trainer.step(learning_rate=rate, clip=self.context.recipe.train.clip or None)
         self.position = evolve(
             self.position,
@@ -94,6 +96,20 @@ class Loop:
             "num_tokens": data.num_tokens,
             "num_targets": data.num_targets,
         }
+
+    def _factor(self, step: int) -> float:
+        """The schedule's share of the learning rate; a plugin may give anything."""
+        factor = self.schedule.factor(step, self.total)
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            if math.isfinite(factor):
+                return factor
+        chosen = self.context.recipe.chosen["schedule"]
+        origin = self.context.catalog.plugins.active[chosen.plugin].origin
+        raise TrainingError(
+            f"schedule {chosen.name!r} of plugin {chosen.plugin} ({origin}) gave {factor!r} for "
+            f"step {step} of {self.total}: the factor must be a finite number",
+            hint="choose another [schedule], or tell the plugin's authors",
+        )
 
     def _gradients(self, data: StepData) -> float:
         """Add the step's gradients; returns its mean token loss."""

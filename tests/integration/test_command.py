@@ -255,3 +255,41 @@ def test_colour_is_for_terminals_and_for_who_asks(tmp_path: Path, llamahome, env
     assert "\x1b" not in plain.stderr + denied.stderr
     assert "\x1b[31m" in asked.stderr
     assert "\x1b[31m" in forced.stderr
+
+
+EARLY = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[-1]:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+from llamahome_core.cli import program
+program()
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "click",
+        "llamahome_core.terminal",
+        "llamahome_core.kernel",
+        "llamahome_core.cli.main",
+        "pluggy",
+    ],
+)
+def test_ctrl_c_while_the_command_starts_is_quiet(module: str, tmp_path: Path, environment) -> None:
+    """From the first import of the command on; before that, Python itself answers."""
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY, module],
+        cwd=tmp_path,
+        env=environment(LLAMAHOME_HOME=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

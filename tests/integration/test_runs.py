@@ -34,6 +34,16 @@ def only_run(kernel: Kernel) -> Path:
     return directory
 
 
+def weights(outcome: Any) -> dict[str, torch.Tensor]:
+    return load_file(outcome.version.files["merged"] / "model.safetensors")
+
+
+def _active(name: str, module: Any) -> Any:
+    from llamahome_core.discovery import Plugin
+
+    return Plugin(name=name, origin="test", status="active", module=module)
+
+
 def test_a_run_learns_publishes_and_leaves_a_record(kernel, recipe):
     """From plain tables to a published version; the folder holds all that made it."""
     recipe["evaluate"] = {"split": 0.2, "every": 3}
@@ -71,10 +81,6 @@ def test_the_resolved_recipe_runs_again_to_the_same_bits(kernel, recipe):
     assert all(torch.equal(weights(first)[name], w) for name, w in weights(second).items())
 
 
-def weights(outcome: Any) -> dict[str, torch.Tensor]:
-    return load_file(outcome.version.files["merged"] / "model.safetensors")
-
-
 class StopAfter:
     """A plugin of the test: asks to stop when a step is reached, as a signal would."""
 
@@ -102,12 +108,6 @@ def stopped_and_resumed(kernel: Kernel, recipe: dict[str, Any], step: int) -> An
     kernel.plugins.manager.unregister(stopper)
     assert outcome.status == "stopped"
     return kernel.resume("@last")
-
-
-def _active(name: str, module: Any) -> Any:
-    from llamahome_core.discovery import Plugin
-
-    return Plugin(name=name, origin="test", status="active", module=module)
 
 
 @pytest.mark.parametrize("adapter", ["full", "lora"])

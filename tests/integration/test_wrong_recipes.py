@@ -181,7 +181,7 @@ ASSIGNMENTS = [
     ("train=3", "C102", "must be a table"),
     ("optimizer.use=sgd", "C106", "installed: adamw"),
     ("data.5.path=x", "C111", "has no element 5"),
-    ("data.0.path=", "C102", "name a file or folder"),
+    ("data.0.path=", "C111", "write --set data.0.path=VALUE"),
     ("batch.overlong=cut", "C105", '"drop"'),
     ("train.clip=-1", "C104", "at least 0"),
 ]

@@ -100,7 +100,7 @@ TOML = _toml(
     ("§[[monitor]]\nuse = ⟦'tensorbord'\n", "C106", "did you mean 'tensorboard'?"),
     ("§[[data]]\nuse = ⟦'parquet'\npath = 'a'\n", "C106", "installed: jsonl"),
     ("§[optimizer]\nuse = ⟦'other:adamw'\n", "C106", "did you mean 'adamw'?"),
-    ("§[optimizer]\nuse = ⟦7\n", "C103", "choose one: adamw"),
+    ("§[optimizer]\nuse = ⟦7\n", "C102", "choose one: adamw"),
     ("§[[⟦data]]\npath = 'a'\n", "C103", "choose one: jsonl"),
     ("§[[⟦monitor]]\n", "C103", "choose one: console, tensorboard"),
     ("§[model.⟦hug]\nendpoint = 'https://h'\n", "C106", "did you mean 'hub'?"),

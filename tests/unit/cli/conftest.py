@@ -76,6 +76,7 @@ def _write_run(kernel: Kernel, name: str, state: str, *events: dict[str, Any]) -
     head = {"schema": "llamahome.event/1", "time": "2026-01-02T03:04:05.678+00:00"}
     lines = [json.dumps(head | event) + "\n" for event in events]
     (directory / "events.jsonl").write_text("".join(lines))
+    (directory / "resolved.toml").write_text("")
     (directory / "log" / "run.log").write_text('{"event": "hello", "x": 1}\nplain words\n[1]\n')
     return directory
 

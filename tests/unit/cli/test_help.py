@@ -82,7 +82,7 @@ NEARLY = [
     (["run", "x.toml", "--strict"], "--strict comes before the command"),
     (["run"], "give a RECIPE, or --resume"),
     (["run", "x.toml", "--resume", "y"], "and not both"),
-    (["run", "--resume", "y", "--set", "a=1"], "--set cannot change a run"),
+    (["run", "--resume", "y", "--set", "a=1"], "--set cannot change a of a run"),
     (["--color", "pink", "runs"], "pink"),
 ]
 

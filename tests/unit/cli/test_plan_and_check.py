@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 
@@ -131,3 +133,22 @@ def test_init_here_needs_no_cd(cli, tmp_path: Path, monkeypatch) -> None:
 
     assert "next: llamahome run quickstart" in cli("init").err
     assert ".cache/" in (tmp_path / ".gitignore").read_text()
+
+
+def test_plan_and_check_work_where_nothing_can_be_written(
+    cli, written: Path, workspace, monkeypatch
+) -> None:
+    """What a plan prepares is thrown away; the figures are the same."""
+    usual = cli("plan", str(written), "--json")
+    shutil.rmtree(workspace.root / ".cache")
+    root, access = str(workspace.root), os.access
+    before = sorted(workspace.root.rglob("*"))
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: not str(path).startswith(root) and access(path, mode)
+    )
+
+    planned, checked = cli("plan", str(written), "--json"), cli("check", str(written))
+
+    assert (planned.code, checked.code) == (0, 0), planned.err
+    assert json.loads(planned.out)["stages"] == json.loads(usual.out)["stages"]
+    assert sorted(workspace.root.rglob("*")) == before

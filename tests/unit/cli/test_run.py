@@ -131,3 +131,47 @@ def test_the_exit_code_of_a_run_says_how_it_ended(outcome: Outcome, code: int) -
     from llamahome_core.cli.run import exit_code
 
     assert exit_code(outcome) == code
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_run_that_never_began_is_not_offered_to_resume(
+    cli, kernel, write_run, monkeypatch
+) -> None:
+    """The last one that has a recipe is meant; `runs show` and `doctor` name no command."""
+    asked: list[str] = []
+    outcome = types.SimpleNamespace(status="finished", error=None, version=None)
+
+    def resume(_: Kernel, name: str, **__: object) -> object:
+        asked.append(name)
+        return outcome
+
+    monkeypatch.setattr(Kernel, "resume", resume)
+    write_run(kernel, "bot-1", "stopped", {"t": "run"})
+    early = write_run(kernel, "bot-2", "running", {"t": "run", "time": "2027-01-01"})
+    (early / "resolved.toml").unlink()
+
+    assert cli("run", "--resume").code == 0
+    assert asked == ["bot-1"]
+    assert "--resume" not in cli("runs", "show", "bot-2").out
+    assert "--resume bot-1" in cli("runs", "show", "bot-1").out
+    assert "--resume bot-2" not in cli("doctor").out
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_run_without_a_checkpoint_has_nothing_to_rescue(cli, kernel, write_run) -> None:
+    directory = write_run(kernel, "bot-1", "failed")
+
+    result = cli("run", "--resume", "bot-1", "--set", "publish.name=x")
+
+    assert (result.code, result.out) == (1, "")
+    assert "has no checkpoint" in result.err
+    assert (directory / "resolved.toml").read_text() == ""
+
+
+@pytest.mark.usefixtures("guarded")
+def test_what_is_learned_cannot_be_changed_on_resuming(cli) -> None:
+    result = cli("run", "--resume", "--set", "train.steps=9", "--set", "publish.name=x")
+
+    assert result.code == 2
+    assert "--set cannot change train of a run" in result.err
+    assert "Allowed: publish.*, store.*, monitor.*" in result.err

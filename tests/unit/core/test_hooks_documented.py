@@ -24,6 +24,7 @@ from llamahome_core import (
     PackagedRecipe,
     Service,
     Stage,
+    TrainingError,
     hookspecs,
 )
 from llamahome_core.discovery import Policy
@@ -121,7 +122,7 @@ def test_the_example_of_run_started_sees_the_run(make_kernel, tables):
 
 def test_the_example_of_run_finished_sees_how_it_ended(make_kernel, tables, fakes, capsys):
     def work(_: Any) -> None:
-        raise RuntimeError("boom")
+        raise TrainingError("boom")
 
     fakes.work = work
     make_kernel(plugin("llamahome_run_finished")).run(tables)

@@ -116,6 +116,31 @@ def test_a_recipe_without_a_name_is_told_so(make_kernel, name):
         make_kernel().plan(name)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "more", "words"),
+    [
+        (5, {}, "a recipe must be a file, a name or tables, got int"),
+        (None, {}, "a recipe must be a file, a name or tables, got NoneType"),
+        ({}, {"assignments": "model.from=x"}, "assignments must be a list of texts, got str"),
+        ({}, {"assignments": 5}, "assignments must be a list of texts, got int"),
+    ],
+)
+def test_arguments_of_another_type_are_told(make_kernel, recipe, more, words):
+    """A program's mistake is said in words too."""
+    with pytest.raises(RunError, match=words):
+        make_kernel().plan(recipe, **more)
+
+
+def test_what_is_missing_in_tables_is_missing_in_the_recipe(make_kernel):
+    """And in no file, however many there are of settings."""
+    with pytest.raises(ConfigError) as caught:
+        make_kernel().plan({})
+    assert {(p.path, p.place) for p in caught.value.problems} == {
+        (("model",), "recipe"),
+        (("data",), "recipe"),
+    }
+
+
 def test_a_kernel_with_variables_of_its_own_leaves_those_of_the_process(make_kernel, tables):
     """A program that embeds it may keep its caches elsewhere."""
     before, own = dict(os.environ), {"LLAMAHOME_TRAIN__STEPS": "2"}
@@ -272,10 +297,10 @@ def test_whatever_a_stage_raises_fails_the_run_with_a_report(run_one, error):
     """An outcome and no exception; the report and the log have the traceback."""
     outcome, directory = run_one(raises(error))
 
-    assert (outcome.status, outcome.error) == ("failed", error)
+    assert (outcome.status, outcome.error.__cause__) == ("failed", error)
     (end,) = events(directory, "end")
     assert end["code"] == "X900"
-    assert end["error"].startswith(type(error).__name__)
+    assert f"(embedded) failed: {type(error).__name__}" in end["error"]
     assert end["next"] == ["llamahome run --resume small-1"]
     report = Path(end["report"])
     assert report == directory / "log" / "crash.txt"

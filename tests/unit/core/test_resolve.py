@@ -84,6 +84,63 @@ def test_a_third_party_can_replace_a_component_by_its_full_name(make_kernel, tab
     assert problems(kernel, tables) == [("C106", "cache.use")]
 
 
+class Ours:
+    """Stands for a plugin of LlamaHome's own distribution."""
+
+    @hookimpl
+    def llamahome_caches(self) -> Any:
+        yield Component(name="lru", summary="Ours.", factory="lh_fakes:build")
+
+    @hookimpl
+    def llamahome_data_sources(self) -> Any:
+        yield Component(name="rows", summary="Ours.", factory="lh_fakes:build")
+
+
+def test_of_two_that_offer_a_name_our_own_is_offered_first(make_kernel, tables):
+    """With the table to write it in; the others are in the message."""
+    kernel = make_kernel(Others(), Ours())
+    kernel.plugins.active["ours"].origin = "llamahome 1.0"
+
+    with pytest.raises(ConfigError) as caught:
+        kernel.plan(tables)
+
+    fixes = {p.path: p.fix for p in caught.value.problems}
+    assert fixes["cache", "use"] == 'write in [cache]: use = "ours:lru"'
+    assert fixes["data", 0, "use"] == 'write in [[data]]: use = "ours:rows"'
+
+
+class Fails:
+    """A plugin that cannot say what it offers."""
+
+    @hookimpl
+    def llamahome_caches(self) -> Any:
+        raise RuntimeError("boom")
+
+
+def test_a_name_that_nobody_offers_names_the_plugins_that_did_not_load(make_kernel, tables):
+    """Blocked or broken, one of them may have brought it; what is near is still the hint."""
+    policy = Policy(blocked=frozenset({"others"}))
+    kernel = make_kernel(Others(), Fails(), policy=policy)
+
+    def told(name: str) -> tuple[str, str | None]:
+        with pytest.raises(ConfigError) as caught:
+            kernel.plan(tables | {"cache": {"use": name}})
+        (problem,) = caught.value.problems
+        return problem.message, problem.fix
+
+    message, _ = told("absent")
+    assert "failed to load: fails (boom)" in message
+    assert message.endswith("; a plugin that is not loaded may offer it: others (blocked)")
+    message, fix = told("lruu")
+    assert message.endswith("may offer it: others (blocked), fails (broken)")
+    assert fix == "did you mean 'lru'?"
+    kernel = make_kernel(Others(), policy=policy)
+    assert told("absent") == (
+        "no cache is called 'absent'; a plugin that is not loaded may offer it: others (blocked)",
+        "let it load: see -p, LLAMAHOME_PLUGINS, and [plugins] in the settings",
+    )
+
+
 def test_a_component_that_is_not_installed_gives_the_pip_command(make_kernel, tables):
     with pytest.raises(ConfigError) as caught:
         make_kernel(Others()).plan(tables | {"cache": {"use": "absent"}})
@@ -150,7 +207,7 @@ max_length = 3
         ("C106", "data.1.use", 12),
         ("C103", "data.2", 13),
         ("C105", "data.2.role", 15),
-        ("C103", "data.3.use", 17),
+        ("C102", "data.3.use", 17),
         ("C101", "cache.max_length", 20),
     ]
 
@@ -175,7 +232,7 @@ max_length = 3
         ({"name": "../x"}, ("C104", "name")),
         ({"seed": -1}, ("C104", "seed")),
         ({"batch": {"tokens": 5, "rows": 5}}, ("C104", "batch")),
-        ({"cache": {"use": 5}}, ("C103", "cache.use")),
+        ({"cache": {"use": 5}}, ("C102", "cache.use")),
     ],
 )
 def test_what_cannot_be_meant_is_refused(make_kernel, tables, change, problem):
@@ -321,6 +378,35 @@ def test_tables_without_a_name_are_called_run(make_kernel, tables):
     assert make_kernel().plan(tables).recipe.name == "run"
 
 
+@pytest.mark.parametrize("name", ["data", "model"])
+def test_a_path_that_cannot_be_followed_is_a_problem_of_its_table(
+    make_kernel, tables, tmp_path, monkeypatch, name
+):
+    """Whatever Python raises at it: here a circle of links, as before Python 3.13."""
+    kernel = make_kernel()
+
+    def circle(*_: Any, **__: Any) -> Path:
+        raise RuntimeError(f"Symlink loop from {tmp_path}")
+
+    change = {"data": [{"use": "rows", "path": "x"}], "model": {"from": "./x"}}
+    monkeypatch.setattr(Path, "resolve", circle)
+    with pytest.raises(ConfigError) as caught:
+        kernel.plan(tables | {name: change[name]})
+
+    found = [p for p in caught.value.problems if p.path[0] == name]
+    assert [p.code for p in found] == ["C104"]
+    assert "a path cannot be followed: Symlink loop" in found[0].message
+
+
+def test_a_path_with_a_nul_is_no_path(make_kernel, tables):
+    """In a setting and in a model's name."""
+    data = {"data": [{"use": "rows", "path": "a\0b"}]}
+    assert problems(make_kernel(), tables | data) == [("C102", "data.0.path")]
+    assert problems(make_kernel(), tables | {"model": {"from": "./a\0b"}}) == [
+        ("C104", "model.from")
+    ]
+
+
 # --- required
 
 
@@ -329,7 +415,6 @@ def test_tables_without_a_name_are_called_run(make_kernel, tables):
     [
         ("lh-not-there>=1", "lh-not-there is not installed", "pip install 'lh-not-there>=1'"),
         ("attrs>=999", "attrs>=999, and .* is installed", "pip install --upgrade 'attrs>=999'"),
-        ("a b c", "'a b c' is no requirement", None),
     ],
 )
 def test_what_a_recipe_requires_is_checked_before_its_components(
@@ -341,6 +426,21 @@ def test_what_a_recipe_requires_is_checked_before_its_components(
     with pytest.raises(RequirementError, match=message) as caught:
         make_kernel().plan(recipe)
     assert caught.value.hint == hint
+
+
+def test_what_is_no_requirement_is_shown_where_it_stands(make_kernel, tmp_path):
+    """With all else that is wrong, for no installation can mend it."""
+    path = tmp_path / "r.toml"
+    path.write_text('required = ["attrs", "!!"]\n[model]\nfrom = "x"\n')
+
+    with pytest.raises(ConfigError) as caught:
+        make_kernel().plan(path)
+
+    second, first = caught.value.problems
+    assert (first.code, first.path, first.place) == ("C104", ("required", 1), f"{path}:1:22")
+    assert first.message == "`required.1` must name a distribution, got '!!'"
+    assert "llamahome-foo>=1.2" in str(first.fix)
+    assert (second.code, second.path) == ("C103", ("data",))
 
 
 # --- What a plan tells

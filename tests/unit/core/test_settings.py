@@ -295,3 +295,19 @@ def test_a_recipe_cannot_say_it_because_it_is_read_too_late(make_kernel, tables,
     with pytest.raises(ConfigError, match="plugins are loaded before a recipe is read") as caught:
         make_kernel().plan(**arguments)
     assert "llamahome -p" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("value", ["loud", [3], {"x": 1}])
+def test_a_recipe_that_says_it_wrongly_is_told_once(make_kernel, tables, value):
+    """The setting cannot stay, so how it should be written does not matter."""
+    with pytest.raises(ConfigError) as caught:
+        make_kernel().plan(tables | {"plugins": {"block": value}})
+    assert [(p.code, p.path) for p in caught.value.problems] == [("C104", ("plugins", "block"))]
+
+
+def test_an_assignment_that_edits_a_list_of_the_settings_is_told_too(make_kernel, tables, write):
+    """Though the list itself is from where it may be."""
+    write("llamahome.toml", '[plugins]\nblock = ["a"]')
+    with pytest.raises(ConfigError) as caught:
+        make_kernel().plan(tables, assignments=["plugins.block.0=b"])
+    assert [(p.code, p.path) for p in caught.value.problems] == [("C104", ("plugins", "block", 0))]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from llamahome_core import Workspace, WorkspaceError
-from llamahome_core.workspace import user_file
+from llamahome_core import StorageError, Workspace, WorkspaceError
+from llamahome_core.errors import HeldError
+from llamahome_core.workspace import fix_of, user_file
 
 
 def mark(folder: Path) -> Path:
@@ -112,3 +114,17 @@ def test_the_files_of_settings_are_found_in_all_formats(tmp_path):
 def test_the_user_file_is_where_the_platform_puts_settings(tmp_path):
     assert user_file({"XDG_CONFIG_HOME": str(tmp_path)}) == tmp_path / "llamahome" / "config.toml"
     assert user_file({}).parts[-2:] == ("llamahome", "config.toml")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "make room"), (errno.EROFS, "write there"), (None, "doctor")],
+)
+def test_a_disk_that_fails_always_has_a_fix(number: int | None, words: str):
+    """From the system's reason; an error's own hint and other errors stay as they are."""
+    error = StorageError("cannot write x")
+    error.__cause__ = None if number is None else OSError(number, "no")
+
+    assert words in str(fix_of(error))
+    assert fix_of(StorageError("x", hint="y")) == "y"
+    assert fix_of(HeldError("x")) is None

@@ -182,3 +182,13 @@ def test_every_row_has_the_form_of_the_first(value, form, words):
     """A file that changes its form half way is a mistake, and not a mixture."""
     with pytest.raises(DataError, match=words):
         read_example(row(**value), form)
+
+
+@pytest.mark.parametrize("field", ["messages", "conversations"])
+def test_turns_of_sharegpt_are_named_as_such(field):
+    """In the right field or another: what is read instead is in the hint."""
+    wrong = row(**{field: [{"from": "human", "value": "a"}]})
+    with pytest.raises(DataError) as caught:
+        read_example(wrong, detect(wrong))
+    assert "ShareGPT" in str(caught.value.hint)
+    assert "`messages` with `role`" in str(caught.value.hint)

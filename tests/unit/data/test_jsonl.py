@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +195,64 @@ def test_a_folder_or_a_missing_folder_is_an_error_without_a_traceback(tmp_path):
         source(tmp_path).digest()
     with pytest.raises(DataError, match="No such file") as caught:
         source(tmp_path / "no" / "file").digest()
-    assert caught.value.hint is None
+    assert "correct `path`" in str(caught.value.hint)
     with pytest.raises(DataError, match="No such file") as caught:
         source(tmp_path / "zzz").digest()
-    assert caught.value.hint is None
+    assert "correct `path`" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "hint"),
+    [
+        ("pipe", "it is a pipe, a socket or a device", "write its rows into a file"),
+        ("device", "it is a pipe, a socket or a device", "write its rows into a file"),
+        ("folder", "it is a directory", "name a file in it"),
+        ("circle", "symbolic links", "lead in a circle"),
+        ("dangling", "No such file", "where that is a symbolic link, this is its target"),
+    ],
+)
+def test_only_a_regular_file_is_read(tmp_path, kind, words, hint):
+    """A pipe would wait for ever, and a device has no end."""
+    path = tmp_path / "train.jsonl"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        targets = {"device": "/dev/null", "circle": path, "dangling": tmp_path / "q"}
+        path.symlink_to(targets[kind])
+    for act in (source(path).digest, lambda: list(source(path).rows())):
+        with pytest.raises(DataError, match=words) as caught:
+            act()
+        assert str(path) in caught.value.message
+        assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "hint"),
+    [
+        (gzip.compress(b'{"text": "a"}\n', mtime=0), "it is compressed with gzip", "gunzip"),
+        ('{"text": "a"}\n'.encode("utf-16"), "it is in UTF-16", "iconv -f UTF-16 "),
+        ('\ufeff{"text": "a"}\n'.encode("utf-16-be"), "it is in UTF-16", "iconv -f UTF-16 "),
+        ('{"text": "a"}\n'.encode("utf-16-le"), "it is in UTF-16", "iconv -f UTF-16LE "),
+        ('{"text": "a"}\n'.encode("utf-16-be"), "it is in UTF-16", "iconv -f UTF-16BE "),
+    ],
+    ids=["gzip", "utf-16", "utf-16-be", "utf-16-le without mark", "utf-16-be without mark"],
+)
+def test_a_file_that_is_no_text_in_utf_8_is_told_what_it_is(file, content, words, hint):
+    """By its first bytes, whatever its name, and before a hash is made of all of it."""
+    file.write_bytes(content)
+    for act in (source(file).digest, lambda: list(source(file).rows())):
+        with pytest.raises(DataError, match=words) as caught:
+            act()
+        assert hint in str(caught.value.hint)
+
+
+def test_rows_of_sharegpt_get_the_command_that_mends_them(file):
+    """It is the commonest form that is not read; the field's name is in the command."""
+    file.write_text('{"conversations": [{"from": "human", "value": "a"}]}\n')
+    with pytest.raises(DataError, match="the row has 'conversations'") as caught:
+        read(file)
+    assert "ShareGPT" in str(caught.value.hint)
+    assert "`messages` with `role`" in str(caught.value.hint)
+    assert "[.conversations[] |" in str(caught.value.hint)

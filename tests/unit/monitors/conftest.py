@@ -65,6 +65,8 @@ class Screen:
         if code == "A":
             # A real cursor stops at the top of the window.
             self.row = max(self.row - number, len(self.lines) - self.rows, 0)
+        elif code == "H":
+            self.row, self.column = max(len(self.lines) - self.rows, 0), 0
         elif code == "K":
             self.lines[self.row] = self.lines[self.row][: self.column]
         elif code == "J":

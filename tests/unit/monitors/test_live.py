@@ -260,3 +260,45 @@ def test_a_real_process_shows_a_whole_run(terminal: Terminal, width: int):
     assert text.rstrip().endswith('"Hello"')
     assert "Ctrl-C saves and stops" in terminal.raw
     assert "\x1b[36m" in terminal.raw  # cyan: a terminal gets colour
+
+
+@pytest.mark.parametrize("front", [True, False])
+def test_after_a_pause_the_screen_is_drawn_anew(
+    terminal: Terminal,
+    clock: Clock,
+    finished: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    front: bool,
+):
+    """Ctrl-Z, then `fg`: what the shell wrote goes; with `bg` the screen is the shell's."""
+    monkeypatch.setattr(Region, "in_front", lambda _: front)
+    player = Player(terminal, clock)
+    player.play(finished[:150])
+    terminal.screen.feed("\n[1]+  Stopped\n$ fg\n")
+    player.view.continued()
+    clock.now += 0.3
+    player.view.tick()
+    assert terminal.read().startswith("\x1b[H\x1b[2J") is front
+    if front:
+        assert "Stopped" not in terminal.screen.text
+        assert terminal.screen.text.count("quickstart-1") == 1
+
+
+def test_a_smaller_window_is_drawn_anew(
+    terminal: Terminal,
+    clock: Clock,
+    finished: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """How a terminal breaks the old lines is its own affair."""
+    monkeypatch.setattr(Region, "in_front", lambda _: True)
+    player = Player(terminal, clock)
+    player.play(finished[:150])
+    terminal.resize(60, 24)
+    clock.now += 0.3
+    player.view.tick()
+    assert terminal.read().startswith("\x1b[H\x1b[2J")
+    terminal.resize(90, 24)
+    clock.now += 0.3
+    player.view.tick()
+    assert "\x1b[2J" not in terminal.read()

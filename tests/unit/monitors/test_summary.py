@@ -55,9 +55,25 @@ def test_a_failure_that_says_little_is_shown_too():
 def test_a_run_that_vanished_says_how_to_go_on(finished: list[dict[str, Any]]):
     """Without an end event the process was killed: say so, and name the command that resumes."""
     text = summary([e for e in finished if e["t"] != "end"])
-    assert "is gone at 240/240: its process ended without a word" in text
+    assert "was killed or crashed at 240/240, before it could save" in text
     assert "llamahome run --resume r-1" in text
-    assert "is gone: its" in summary([{"t": "run", "name": "r-1"}])
+    assert "lost" not in summary([{"t": "run", "name": "r-1"}])
+
+
+def test_a_second_signal_says_what_is_lost_and_what_stays():
+    """The first asked to save; the second did not let it."""
+    events: list[Event] = [
+        {"t": "run", "name": "r-1"},
+        {"t": "checkpoint", "step": 5},
+        {"t": "train", "step": 7, "steps": 9, "loss": 1.0},
+        {"t": "stopping", "signal": 2},
+    ]
+    lines = summary(events).splitlines()
+    assert lines[0] == "✗ r-1 was stopped at once at 7/9, before it could save"
+    assert "  lost      what it learned after step 5" in lines
+    assert "  saved     checkpoint of step 5; it stays" in lines
+    assert lines[-1] == "  resume    llamahome run --resume r-1"
+    assert "  lost      every step" in summary([events[0], *events[2:]]).splitlines()
 
 
 def test_quiet_summaries_have_no_hints(replay: ModuleType):

@@ -128,3 +128,12 @@ def test_two_sessions_are_one_curve(replay: Any, tmp_path: Path):
     kept += [e for e in events[split:] if e["t"] == "train"]
     assert points(found, "train/loss") == [(e["step"], e["loss"]) for e in kept]
     assert len(list((tmp_path / "tensorboard").iterdir())) == 2
+
+
+def test_a_second_one_has_a_folder_of_its_own(tmp_path: Path):
+    """Two writers in one folder would be one run with every point twice."""
+    for number in (1, 2):
+        context = MonitorContext(directory=tmp_path, number=number)
+        TensorboardMonitor(TensorboardConfig(), context).close()
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tensorboard", "tensorboard-2"]

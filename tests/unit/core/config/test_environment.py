@@ -157,7 +157,7 @@ def test_a_setting_of_a_dotenv_file_needs_a_name(tmp_path):
         ('labels."\\u00e9"=1', {"labels": {"é": 1}}),
         ('labels."\\q"=1', {"labels": {"\\q": 1}}),
         (" train . steps = 5 ", {"train": {"steps": 5}}),
-        ("name=", {"name": ""}),
+        ('name=""', {"name": ""}),
         ("tags=['a']", {"tags": ["a"]}),
         ("a.01=1", {"a": {"01": 1}}),
     ],
@@ -182,6 +182,9 @@ def test_set_remembers_where_key_and_value_stand():
         ("train.=5", Span(1, 7, 8)),
         ("train steps=5", Span(1, 7, 8)),
         ("0.a=5", Span(1, 4, 5)),
+        ("name=", Span(1, 1, 6)),
+        ("name= ", Span(1, 1, 7)),
+        ("data.-1.path=x", Span(1, 6, 8)),
         ("", Span(1, 1, 1)),
     ],
 )
@@ -192,6 +195,34 @@ def test_what_is_no_setting_and_value_is_refused(text, span):
     (problem,) = error.value.problems
     assert (problem.code, problem.span) == ("C111", span)
     assert "write --set" in str(problem.fix)
+
+
+def test_a_value_that_is_missing_and_one_that_is_empty_are_two_things():
+    with pytest.raises(ConfigError) as error:
+        overrides(["name="])
+
+    (problem,) = error.value.problems
+    assert problem.message == "the value after `=` is missing"
+    assert problem.fix == "write --set name=VALUE, or --set 'name=\"\"' where it may be empty"
+
+
+def test_elements_are_counted_from_the_first_alone():
+    with pytest.raises(ConfigError) as error:
+        overrides(["hub.-1.token=hunter2"])
+
+    (problem,) = error.value.problems
+    assert problem.message == "there is no element -1: elements of a list are counted from 0"
+    assert str(problem.fix).startswith("write --set hub.0.token=VALUE for the first")
+
+
+def test_what_is_no_text_and_what_is_no_mapping_is_refused():
+    given_: Any = ["a=1", 5]
+    with pytest.raises(ConfigError) as error:
+        overrides(given_)
+    assert problems(error) == [("C111", "an assignment must be text, got int")]
+    for given_ in (5, "abc", [1]):
+        with pytest.raises(ConfigError, match="runtime parameters must be a mapping, got"):
+            runtime(given_)
 
 
 def test_runtime_parameters_are_taken_as_a_file_would_hold_them():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -155,6 +156,29 @@ def test_a_table_against_a_value_is_a_conflict_that_names_both_places():
         ("C110", "`model.x` is a table here and a single value in user.toml:6:1", "smol.toml:4:8"),
     ]
     assert merged.data == {"train": 5, "data": {"path": "b"}, "model": {"x": {"y": 1}}}
+
+
+def test_a_list_whose_element_is_named_gets_the_number_of_the_first():
+    merged = merge([toml("[[data]]\npath = 'a'"), *overrides(["data.first.path=b"])])
+
+    (problem,) = merged.problems
+    assert problem.code == "C110"
+    assert problem.fix == "name an element by its number: data.0 is the first"
+
+
+def test_what_is_missing_is_missing_in_the_recipe_and_not_in_a_plugins_defaults():
+    defaults = evolve(runtime({"models": {}}), layer="plugin", name="plugin models")
+    tables = evolve(runtime({}), layer="recipe", name="recipe")
+    missing = [Problem("C103", "missing", ("model",))]
+
+    def place(*documents: Document) -> str | None:
+        (problem,) = merge(documents).locate(missing)
+        return problem.place
+
+    assert place(defaults) is None
+    assert place(defaults, tables) == "recipe"
+    assert place(defaults, toml("a = 1", "project", "p.toml"), tables) == "recipe"
+    assert place(defaults, toml("a = 1"), runtime({"a": 2})) == "smol.toml:1:1"
 
 
 def test_a_conflict_with_a_layer_that_has_no_text_names_the_layer():

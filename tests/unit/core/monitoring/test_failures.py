@@ -202,3 +202,42 @@ def test_settings_that_do_not_fit_the_class_are_told_in_the_log(bench: Bench):
     monitors.close()
     assert "was disabled" in bench.log.texts[0]
     assert "out" in bench.log_of()
+
+
+def test_a_monitor_that_died_is_told_once_while_the_run_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    """With the selection that says whose it is; and not again at the end."""
+    monkeypatch.setattr("llamahome_core.monitoring._LOOK", 0.0)
+    monitors = bench.monitors("Recorder", "Recorder")
+    monitors.start()
+    assert list(monitors.died()) == []
+    os.kill(bench.pid(), signal.SIGKILL)
+    told: list[Any] = []
+
+    def heard() -> list[Any]:
+        told.extend(monitors.died())
+        return told
+
+    bench.eventually(heard)
+    assert list(monitors.died()) == []
+    monitors.close()
+    [(selection, text)] = told
+    assert selection.plugin == "test"
+    assert "was killed by SIGKILL" in text
+    assert bench.log.texts == []
+
+
+def test_a_run_looks_at_its_monitors_at_most_once_a_second(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    """An event costs the run next to nothing."""
+    monkeypatch.setattr("llamahome_core.monitoring._LOOK", 3600.0)
+    monitors = bench.monitors("Recorder")
+    monitors.start()
+    assert list(monitors.died()) == []
+    os.kill(bench.pid(), signal.SIGKILL)
+    bench.eventually(lambda: monitors._children[0].process.poll() is not None)
+    assert list(monitors.died()) == []
+    monitors.close()
+    assert len(bench.log.texts) == 1

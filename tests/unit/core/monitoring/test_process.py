@@ -130,6 +130,7 @@ def test_a_monitor_that_hangs_does_not_outlive_its_run_for_long(bench: Bench):
         "secrets": {},
         "directory": str(bench.directory),
         "log": str(bench.directory / "log.txt"),
+        "number": 1,
         "offset": 0,
         "run": os.getpid(),
         "terminal": False,
