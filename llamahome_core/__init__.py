@@ -73,6 +73,7 @@ if TYPE_CHECKING:
         Store,
         Trained,
         Trainer,
+        Transform,
     )
     from llamahome_core.recipe import (
         Batch,
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from llamahome_core.terminal import clean
     from llamahome_core.values import (
         CacheStats,
+        Dropped,
         Encoded,
         EncodedChat,
         Example,
@@ -124,12 +126,13 @@ _HOMES = {
     "monitor_process": "MonitorContext",
     "plan": "Plan",
     "protocols": "Adapter Cache ChatCodec DataSource Generator ModelSource Models Monitor "
-    "Objective Optimizer PreparedData Progress Registry Schedule Steps Store Trained Trainer",
+    "Objective Optimizer PreparedData Progress Registry Schedule Steps Store Trained Trainer "
+    "Transform",
     "recipe": "Batch CatalogueEntry Checkpoint Evaluate Publish Recipe Sample Selection Train",
     "run": "Run",
     "secrets": "secret",
     "terminal": "clean",
-    "values": "CacheStats Encoded EncodedChat Example Message MicroBatch ModelFolder "
+    "values": "CacheStats Dropped Encoded EncodedChat Example Message MicroBatch ModelFolder "
     "ModelReference Outcome Row StepData StepResult Version",
     "workspace": "Workspace",
 }
@@ -153,6 +156,7 @@ __all__ = [
     "DataError",
     "DataSource",
     "Defaults",
+    "Dropped",
     "Emitter",
     "Encoded",
     "EncodedChat",
@@ -214,6 +218,7 @@ __all__ = [
     "Trained",
     "Trainer",
     "TrainingError",
+    "Transform",
     "UnavailableError",
     "UnknownNameError",
     "UnsafeModelError",

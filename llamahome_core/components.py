@@ -24,6 +24,7 @@ class Kind(enum.Enum):
 
     MODEL_SOURCE = "model"
     DATA_SOURCE = "data"
+    TRANSFORM = "transform"
     OBJECTIVE = "objective"
     ADAPTER = "adapter"
     OPTIMIZER = "optimizer"
@@ -41,7 +42,7 @@ class Kind(enum.Enum):
     @property
     def many(self) -> bool:
         """Whether a recipe may hold several: ``[[data]]`` rather than ``[data]``."""
-        return self in {Kind.DATA_SOURCE, Kind.MONITOR}
+        return self in {Kind.DATA_SOURCE, Kind.TRANSFORM, Kind.MONITOR}
 
     @property
     def title(self) -> str:

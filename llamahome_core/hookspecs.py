@@ -79,6 +79,28 @@ def llamahome_data_sources() -> Iterable[Component]:
 
 
 @hookspec
+def llamahome_transforms() -> Iterable[Component]:
+    """Declare what changes or drops examples; a recipe says ``[[transform]] use = "<name>"``.
+
+    The factory returns a :class:`~llamahome_core.Transform`.
+
+    Example::
+
+        @hookimpl
+        def llamahome_transforms():
+            yield Component(
+                name="redact",
+                summary="Cover telephone numbers.",
+                config=RedactConfig,
+                factory="llamahome_redact.transform:Redact",
+            )
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
 def llamahome_objectives() -> Iterable[Component]:
     """Declare what is learned; a recipe says ``[objective] use = "<name>"``.
 

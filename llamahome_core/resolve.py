@@ -163,14 +163,14 @@ class Resolver:
             if found := self.selection(kind, table_of(table, kind.value), (kind.value,)):
                 chosen[kind.value] = found
         data = self._many(Kind.DATA_SOURCE)
-        monitors = self._many(Kind.MONITOR)
+        transforms, monitors = self._many(Kind.TRANSFORM), self._many(Kind.MONITOR)
         if self.for_run:
             self._require_data(data)
         if self.problems:
             raise ConfigError(self.merged.locate(self.problems))
         assert root is not None  # noqa: S101  # no problem was found, so both were read
         assert model is not None  # noqa: S101  # the same
-        return assemble(root, model, chosen, (data, monitors), self.document), root
+        return assemble(root, model, chosen, (data, transforms, monitors), self.document), root
 
     def _many(self, kind: Kind) -> tuple[Selection, ...]:
         tables = self.merged.data.get(kind.value)

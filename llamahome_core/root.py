@@ -55,6 +55,8 @@ class Root(Tables):
     """The model to start from: `from = "name:tag"`, `"hub:org/name@revision"`, a path."""
     data: tuple[Table, ...] = ()
     """Where the rows come from; several tables are read one after another."""
+    transform: tuple[Table, ...] = ()
+    """What changes or drops examples before they become tokens, one after another."""
     objective: Table = field(factory=dict)
     """What is learned."""
     adapter: Table = field(factory=dict)
