@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llamahome_core.commands import command_kernel, command_settings
     from llamahome_core.components import (
         Check,
         Command,
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
 # Names are imported when first used (PEP 562): a plugin that declares two records should not pay
 # for the configuration engine, and `llamahome --help` should not pay for the run.
 _HOMES = {
+    "commands": "command_kernel command_settings",
     "components": "Check Command Component Defaults Kind NoSettings PackagedRecipe Ref Service "
     "Stage",
     "config": "ConfigError Problem",
@@ -227,6 +229,8 @@ __all__ = [
     "WorkspaceError",
     "__version__",
     "clean",
+    "command_kernel",
+    "command_settings",
     "hookimpl",
     "live_events",
     "read_events",

@@ -172,11 +172,14 @@ class Command:
         name: The word after ``llamahome``.
         summary: One line for ``--help``.
         command: A ``click.Command``, as ``"module:attribute"``.
+        config: Its settings, a frozen, keyword-only attrs class: they stand in ``[command.NAME]``
+            of the settings, and :func:`~llamahome_core.command_settings` gives them to it.
     """
 
     name: str = field(validator=_NAME)
     summary: str
     command: Ref = field(converter=_ref)
+    config: type = field(default=NoSettings, validator=_is_config)
 
 
 @frozen(kw_only=True)

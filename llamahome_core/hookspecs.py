@@ -323,7 +323,9 @@ def llamahome_commands() -> Iterable[Command]:
     """Declare subcommands of ``llamahome``.
 
     What a command prints with `print` or `click.echo` is its result. What a child process prints
-    goes to standard error, unless it is started with ``stdout=sys.stdout``.
+    goes to standard error, unless it is started with ``stdout=sys.stdout``. The settings of
+    ``config`` stand in ``[command.count]``; :func:`~llamahome_core.command_settings` and
+    :func:`~llamahome_core.command_kernel` give the command what it needs.
 
     Example::
 
@@ -333,6 +335,7 @@ def llamahome_commands() -> Iterable[Command]:
                 name="count",
                 summary="Count the tokens of a file.",
                 command="llamahome_count.cli:count",
+                config=CountConfig,
             )
 
     .. versionadded:: 0.1

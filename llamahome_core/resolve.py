@@ -7,13 +7,13 @@ from typing import Any
 
 from llamahome_core import config
 from llamahome_core.assembly import absolute, assemble, folder_of, model_path, plain_recipe
-from llamahome_core.components import Kind
+from llamahome_core.components import Command, Kind
 from llamahome_core.config import ConfigError, Document, Merged, Problem
 from llamahome_core.errors import LlamaHomeError, RequirementError, UnavailableError, suggest
 from llamahome_core.plan import Plan
 from llamahome_core.recipe import Recipe, Selection
 from llamahome_core.registry import Catalog
-from llamahome_core.root import DEFAULTS, Root, Table, drop_alternatives, places, table_of
+from llamahome_core.root import DEFAULTS, Root, Table, drop_alternatives, late, places, table_of
 
 __all__ = ["DEFAULTS", "Resolver", "Root", "check_required", "resolve", "settings_only"]
 
@@ -151,8 +151,9 @@ class Resolver:
         """
         drop_alternatives(self.merged)
         self.problems += self.merged.problems
-        self._refuse_plugins()
+        self.problems += late(self.merged)
         self._refuse_extends()
+        self._commands()
         root = self.root()
         if root is not None:
             check_required(root.required)
@@ -183,14 +184,30 @@ class Resolver:
         ]
         return tuple(selection for selection in found if selection)
 
-    def _refuse_plugins(self) -> None:
-        """A recipe is read when the plugins are loaded: what it says of them would be ignored."""
-        for path, origin in self.merged.origins.items():
-            late = origin.layer in {"recipe", "runtime", "command line"}
-            if path[:1] == ("plugins",) and len(path) > 1 and late:
-                message = "plugins are loaded before a recipe is read"
-                fix = "set it in .config/llamahome.toml, or use llamahome -p"
-                self.problems.append(Problem("C104", message, path, "key", fix))
+    def command(self, command: Command) -> Any:
+        """The settings of *command*; None if they are wrong."""
+        at = ("command", command.name)
+        table = table_of(self.merged.data, "command").get(command.name, {})
+        found: Any
+        found, problems = config.structure(table, command.config, at=at)
+        self.problems += problems
+        return found if found is None else absolute(found, at, self.merged)
+
+    def _commands(self) -> None:
+        """Check the settings of all commands that are mentioned.
+
+        Those of one that nobody has are passed over where a plugin is not loaded: it may be its.
+        """
+        tables = table_of(self.merged.data, "command")
+        known = self.catalog.commands() if tables else {}
+        for name, table in tables.items():
+            if name in known and isinstance(table, dict):
+                self.command(known[name][1])
+            elif name not in known and all(p.status == "active" for p in self.catalog.plugins.all):
+                close = suggest(name, known)
+                fix = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(known)}"
+                message, at = f"no plugin has a command `{name}`", ("command", name)
+                self.problems.append(Problem("C106", message, at, "key", fix))
 
     def _refuse_extends(self) -> None:
         origin = self.merged.origins.get(("extends",))

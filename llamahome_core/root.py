@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -10,7 +10,7 @@ from attrs import field, frozen, validators
 
 from llamahome_core import config
 from llamahome_core.components import Kind
-from llamahome_core.config import Merged
+from llamahome_core.config import Merged, Problem
 from llamahome_core.recipe import NAME, Tables
 
 DEFAULTS = {
@@ -73,6 +73,8 @@ class Root(Tables):
     """Where published versions are kept."""
     monitor: tuple[Table, ...] = ()
     """What shows or forwards the run's events, besides the console."""
+    command: dict[str, Table] = field(factory=dict)
+    """Settings of the commands that plugins bring, one table for each."""
 
 
 def drop_alternatives(merged: Merged) -> None:
@@ -89,6 +91,22 @@ def drop_alternatives(merged: Merged) -> None:
             if layer < max(layers.values()):
                 del merged.data[path[0]][path[-1]]
                 del merged.origins[path]
+
+
+_LATE: dict[Any, tuple[str, str]] = {
+    "plugins": ("plugins are loaded before a recipe is read", ", or use llamahome -p"),
+    "command": ("a recipe has no use for the settings of a command", ""),
+}
+
+
+def late(merged: Merged) -> Iterator[Problem]:
+    """Settings in a recipe, or later, that only the settings can hold: they would be ignored."""
+    for path, origin in merged.origins.items():
+        is_late = origin.layer in {"recipe", "runtime", "command line"}
+        if is_late and len(path) > 1 and path[0] in _LATE:
+            message, fix = _LATE[path[0]]
+            fix = f"set it in .config/llamahome.toml{fix}"
+            yield Problem("C104", message, path, "key", fix)
 
 
 def places(key: str) -> list[str]:
