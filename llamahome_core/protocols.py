@@ -389,12 +389,16 @@ class Store(Protocol):
     def put(self, key: str, folder: Path) -> str:
         """Keep a copy of *folder* under *key*, which must be new; returns its digest.
 
+        That is the digest of the manifest of what :meth:`get` gives.
+
         Raises:
             StorageError: There is something under *key*, or the copy failed; nothing is left.
         """
 
     def get(self, key: str) -> Path:
-        """A local, verified folder with the content; to be read, never written.
+        """A local, verified folder with the content and its manifest; to be read, never written.
+
+        :func:`llamahome_core.files.new_folder` makes such a folder.
 
         Raises:
             StorageError: There is nothing under *key*.

@@ -207,6 +207,7 @@ def test_a_store_that_believes_its_disk_is_refused(tmp_path):
     three = ("stored", "content", "open_store")
     assert not check("test_what_is_put_is_what_is_got", *three)
     assert check("test_the_digest_is_that_of_the_content", "stored", "content")
+    assert check("test_what_is_got_has_a_manifest_of_that_digest", "stored", "content")
     assert check("test_a_key_is_put_once", "stored", "content")
     assert check("test_no_key_leads_out_of_the_store", "stored", "content", key="../out")
     assert check("test_damage_never_goes_unnoticed", *three)
