@@ -59,7 +59,7 @@ def recipe_page() -> str:
     root = describe(Root)
     own = [s for s in root if s.settings]
     parts = {kind.value: kind for kind in Kind}
-    top = [s for s in root if not s.settings and s.name not in parts]
+    top = [s for s in root if not s.settings and s.name not in {"command", *parts}]
     text = "# The recipe\n\nOne file says what to train, on what, and how: TOML, YAML or JSON.\n"
     text += "Every table but `[model]` and `[[data]]` has defaults. An unknown key is an error.\n"
     text += "\n## Top level\n\n" + settings_table(top)
@@ -79,6 +79,8 @@ def recipe_page() -> str:
         late = LATE if setting.name == "plugins" else ""
         text += f"\n## `[{setting.name}{many}]`\n\n{setting.help}{late}\n\n"
         text += settings_table(list(setting.settings))
+    text += f"\n## `[command.<name>]`\n\n{helps['command']} In the settings only: a recipe has no "
+    text += "use for them.\n`llamahome show command NAME` lists them.\n"
     return text
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llamahome_core.commands import command_kernel, command_settings
     from llamahome_core.components import (
         Check,
         Command,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
         Store,
         Trained,
         Trainer,
+        Transform,
     )
     from llamahome_core.recipe import (
         Batch,
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
     from llamahome_core.terminal import clean
     from llamahome_core.values import (
         CacheStats,
+        Dropped,
         Encoded,
         EncodedChat,
         Example,
@@ -110,6 +113,7 @@ if TYPE_CHECKING:
 # Names are imported when first used (PEP 562): a plugin that declares two records should not pay
 # for the configuration engine, and `llamahome --help` should not pay for the run.
 _HOMES = {
+    "commands": "command_kernel command_settings",
     "components": "Check Command Component Defaults Kind NoSettings PackagedRecipe Ref Service "
     "Stage",
     "config": "ConfigError Problem",
@@ -124,12 +128,13 @@ _HOMES = {
     "monitor_process": "MonitorContext",
     "plan": "Plan",
     "protocols": "Adapter Cache ChatCodec DataSource Generator ModelSource Models Monitor "
-    "Objective Optimizer PreparedData Progress Registry Schedule Steps Store Trained Trainer",
+    "Objective Optimizer PreparedData Progress Registry Schedule Steps Store Trained Trainer "
+    "Transform",
     "recipe": "Batch CatalogueEntry Checkpoint Evaluate Publish Recipe Sample Selection Train",
     "run": "Run",
     "secrets": "secret",
     "terminal": "clean",
-    "values": "CacheStats Encoded EncodedChat Example Message MicroBatch ModelFolder "
+    "values": "CacheStats Dropped Encoded EncodedChat Example Message MicroBatch ModelFolder "
     "ModelReference Outcome Row StepData StepResult Version",
     "workspace": "Workspace",
 }
@@ -153,6 +158,7 @@ __all__ = [
     "DataError",
     "DataSource",
     "Defaults",
+    "Dropped",
     "Emitter",
     "Encoded",
     "EncodedChat",
@@ -214,6 +220,7 @@ __all__ = [
     "Trained",
     "Trainer",
     "TrainingError",
+    "Transform",
     "UnavailableError",
     "UnknownNameError",
     "UnsafeModelError",
@@ -222,6 +229,8 @@ __all__ = [
     "WorkspaceError",
     "__version__",
     "clean",
+    "command_kernel",
+    "command_settings",
     "hookimpl",
     "live_events",
     "read_events",

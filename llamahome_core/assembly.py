@@ -19,7 +19,7 @@ def assemble(
     root: Root,
     model: str,
     chosen: dict[str, Selection],
-    many: tuple[tuple[Selection, ...], tuple[Selection, ...]],
+    many: tuple[tuple[Selection, ...], ...],
     document: Document | None,
 ) -> Recipe:
     """The recipe.
@@ -28,17 +28,19 @@ def assemble(
         root: The kernel's own tables.
         model: The model's name.
         chosen: The components, by table.
-        many: Data sources, and monitors.
+        many: Data sources, transforms, and monitors.
         document: What the recipe was read from: it names what has no name.
     """
     path = document.path if document else None
+    data, transforms, monitors = many
     return Recipe(
         name=root.name or _name_of(path),
         seed=root.seed,
         required=root.required,
         model=model,
-        data=many[0],
-        monitors=many[1],
+        data=data,
+        transforms=transforms,
+        monitors=monitors,
         chosen=chosen,
         folder=path.absolute().parent if path else Path.cwd(),
         **{table.name: getattr(root, table.name) for table in attrs.fields(Tables)},
@@ -68,7 +70,8 @@ def plain_recipe(recipe: Recipe, root: Root) -> Table:
     table["data"] = [
         {"use": s.name, "role": s.role, **config.unstructure(s.config)} for s in recipe.data
     ]
-    table["monitor"] = [{"use": s.name, **config.unstructure(s.config)} for s in recipe.monitors]
+    for name, chosen in (("transform", recipe.transforms), ("monitor", recipe.monitors)):
+        table[name] = [{"use": s.name, **config.unstructure(s.config)} for s in chosen]
     return table
 
 

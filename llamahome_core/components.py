@@ -24,6 +24,7 @@ class Kind(enum.Enum):
 
     MODEL_SOURCE = "model"
     DATA_SOURCE = "data"
+    TRANSFORM = "transform"
     OBJECTIVE = "objective"
     ADAPTER = "adapter"
     OPTIMIZER = "optimizer"
@@ -41,7 +42,7 @@ class Kind(enum.Enum):
     @property
     def many(self) -> bool:
         """Whether a recipe may hold several: ``[[data]]`` rather than ``[data]``."""
-        return self in {Kind.DATA_SOURCE, Kind.MONITOR}
+        return self in {Kind.DATA_SOURCE, Kind.TRANSFORM, Kind.MONITOR}
 
     @property
     def title(self) -> str:
@@ -171,11 +172,14 @@ class Command:
         name: The word after ``llamahome``.
         summary: One line for ``--help``.
         command: A ``click.Command``, as ``"module:attribute"``.
+        config: Its settings, a frozen, keyword-only attrs class: they stand in ``[command.NAME]``
+            of the settings, and :func:`~llamahome_core.command_settings` gives them to it.
     """
 
     name: str = field(validator=_NAME)
     summary: str
     command: Ref = field(converter=_ref)
+    config: type = field(default=NoSettings, validator=_is_config)
 
 
 @frozen(kw_only=True)

@@ -114,12 +114,7 @@ class Context:
 
     def variable(self, name: str) -> str | None:
         """The environment variable *name*, or else what the workspace's ``.env`` says it is."""
-        from llamahome_core.config import read_dotenv
-
-        path = self.workspace.root / ".env"
-        if name in self.environ or not path.is_file():
-            return self.environ.get(name)
-        return read_dotenv(path)[1].get(name)
+        return variable(name, self.environ, self.workspace)
 
     def phase(self, name: str) -> Callable[[int, int | None], None]:
         """Announce a phase and return its progress function: at most one event each second."""
@@ -137,3 +132,13 @@ class Context:
     def warn(self, text: str, **fields: Any) -> None:
         """Tell the user; the run's summary repeats it."""
         self.events.emit("warning", text=text, **fields)
+
+
+def variable(name: str, environ: Mapping[str, str], workspace: Workspace) -> str | None:
+    """The variable *name* of *environ*, or else what the workspace's ``.env`` says it is."""
+    from llamahome_core.config import read_dotenv
+
+    path = workspace.root / ".env"
+    if name in environ or not path.is_file():
+        return environ.get(name)
+    return read_dotenv(path)[1].get(name)

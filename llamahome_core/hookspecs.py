@@ -79,6 +79,28 @@ def llamahome_data_sources() -> Iterable[Component]:
 
 
 @hookspec
+def llamahome_transforms() -> Iterable[Component]:
+    """Declare what changes or drops examples; a recipe says ``[[transform]] use = "<name>"``.
+
+    The factory returns a :class:`~llamahome_core.Transform`.
+
+    Example::
+
+        @hookimpl
+        def llamahome_transforms():
+            yield Component(
+                name="redact",
+                summary="Cover telephone numbers.",
+                config=RedactConfig,
+                factory="llamahome_redact.transform:Redact",
+            )
+
+    .. versionadded:: 0.1
+    """
+    return ()
+
+
+@hookspec
 def llamahome_objectives() -> Iterable[Component]:
     """Declare what is learned; a recipe says ``[objective] use = "<name>"``.
 
@@ -301,7 +323,9 @@ def llamahome_commands() -> Iterable[Command]:
     """Declare subcommands of ``llamahome``.
 
     What a command prints with `print` or `click.echo` is its result. What a child process prints
-    goes to standard error, unless it is started with ``stdout=sys.stdout``.
+    goes to standard error, unless it is started with ``stdout=sys.stdout``. The settings of
+    ``config`` stand in ``[command.count]``; :func:`~llamahome_core.command_settings` and
+    :func:`~llamahome_core.command_kernel` give the command what it needs.
 
     Example::
 
@@ -311,6 +335,7 @@ def llamahome_commands() -> Iterable[Command]:
                 name="count",
                 summary="Count the tokens of a file.",
                 command="llamahome_count.cli:count",
+                config=CountConfig,
             )
 
     .. versionadded:: 0.1

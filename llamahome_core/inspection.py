@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, evolve, field, fields
 
 from llamahome_core import hookspecs
-from llamahome_core.components import Component, Kind, PackagedRecipe
+from llamahome_core.components import Kind, PackagedRecipe
 from llamahome_core.discovery import Plugin, Policy
 from llamahome_core.errors import PluginError, suggest
 from llamahome_core.hookspecs import PROJECT
@@ -99,16 +99,18 @@ def _settings(catalog: Catalog) -> Iterator[str]:
     """Config classes that cannot be described, and settings that nobody explains."""
     from llamahome_core.config import describe
 
-    for kind in Kind:
-        for _, component in catalog.components(kind):
-            try:
-                settings = describe(component.config)
-            except Exception as error:  # noqa: BLE001  # a class of somebody else
-                yield f"{kind.title} {component.name}: its settings cannot be described: {error}"
-                continue
-            for name in _unexplained(settings):
-                yield f"{kind.title} {component.name}: the setting {name!r} has no docstring"
-            yield from _positional(kind, component)
+    owned = [(f"{k.title} {c.name}", c.config) for k in Kind for _, c in catalog.components(k)]
+    owned += [(f"command {n}", c.config) for n, (_, c) in catalog.commands().items()]
+    for owner, cls in owned:
+        try:
+            settings = describe(cls)
+        except Exception as error:  # noqa: BLE001  # a class of somebody else
+            yield f"{owner}: its settings cannot be described: {error}"
+            continue
+        for name in _unexplained(settings):
+            yield f"{owner}: the setting {name!r} has no docstring"
+        if any(found.init and not found.kw_only for found in fields(cls)):
+            yield f"{owner}: {cls.__name__} must be keyword-only: @frozen(kw_only=True)"
 
 
 def _unexplained(settings: Iterable[Any], prefix: str = "") -> Iterator[str]:
@@ -116,14 +118,6 @@ def _unexplained(settings: Iterable[Any], prefix: str = "") -> Iterator[str]:
         if not setting.help:
             yield prefix + setting.name
         yield from _unexplained(setting.settings, f"{prefix}{setting.name}.")
-
-
-def _positional(kind: Kind, component: Component) -> Iterator[str]:
-    if any(found.init and not found.kw_only for found in fields(component.config)):
-        yield (
-            f"{kind.title} {component.name}: {component.config.__name__} must be keyword-only: "
-            "@frozen(kw_only=True)"
-        )
 
 
 def _references(catalog: Catalog, offers: list[Offer]) -> Iterator[str]:

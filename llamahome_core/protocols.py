@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from llamahome_core.values import (
         CacheStats,
+        Dropped,
         Encoded,
         EncodedChat,
         Example,
@@ -177,6 +178,34 @@ class DataSource(Protocol):
 
         Raises:
             DataError: A row cannot be read; the message names file and line.
+        """
+
+
+class Transform(Protocol):
+    """Changes or drops examples on their way from the sources to tokens.
+
+    Transforms work one after another, in the recipe's order. One instance sees all rows of a
+    preparation in their order, those for training and those that are held out, so it may
+    remember what it has seen.
+    """
+
+    @property
+    def identity(self) -> str:
+        """Changes when :meth:`apply` would give another result for the same settings.
+
+        It is a part of the data's cache key. It may be asked for before, and without, any row.
+        """
+
+    def apply(self, example: Example, row: Row) -> Example | Dropped:
+        """The example as it goes on, or why it does not.
+
+        Args:
+            example: What the row holds, changed by the transforms before. It is given back as it
+                is, or a changed copy of it: neither it nor its turns are changed in place.
+            row: The row as its source read it.
+
+        Raises:
+            DataError: The example cannot be used at all, and nothing may go on without it.
         """
 
 
@@ -360,12 +389,16 @@ class Store(Protocol):
     def put(self, key: str, folder: Path) -> str:
         """Keep a copy of *folder* under *key*, which must be new; returns its digest.
 
+        That is the digest of the manifest of what :meth:`get` gives.
+
         Raises:
             StorageError: There is something under *key*, or the copy failed; nothing is left.
         """
 
     def get(self, key: str) -> Path:
-        """A local, verified folder with the content; to be read, never written.
+        """A local, verified folder with the content and its manifest; to be read, never written.
+
+        :func:`llamahome_core.files.new_folder` makes such a folder.
 
         Raises:
             StorageError: There is nothing under *key*.

@@ -253,6 +253,7 @@ class Recipe(Tables):
     model: str
     required: tuple[str, ...] = ()
     data: tuple[Selection, ...] = ()
+    transforms: tuple[Selection, ...] = ()
     monitors: tuple[Selection, ...] = ()
     chosen: dict[str, Selection] = field(factory=dict)
     folder: Path = field(factory=Path.cwd)

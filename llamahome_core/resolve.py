@@ -9,7 +9,7 @@ from attrs import evolve
 
 from llamahome_core import config
 from llamahome_core.assembly import absolute, assemble, folder_of, model_path, plain_recipe
-from llamahome_core.components import Kind
+from llamahome_core.components import Command, Kind
 from llamahome_core.config import ConfigError, Document, Merged, Problem
 from llamahome_core.errors import (
     AmbiguousNameError,
@@ -28,6 +28,7 @@ from llamahome_core.root import (
     Table,
     check_required,
     drop_alternatives,
+    late,
     places,
     table_of,
 )
@@ -206,8 +207,9 @@ class Resolver:
         drop_alternatives(self.merged)
         self.problems += self.merged.problems
         self._refuse_extends()
+        self._commands()
         root = self.root()
-        self._refuse_plugins()
+        self._refuse_late()
         if root is not None:
             self.problems += check_required(root.required)
         table = self.merged.data
@@ -217,14 +219,14 @@ class Resolver:
             if found := self.selection(kind, table_of(table, kind.value), (kind.value,)):
                 chosen[kind.value] = found
         data = self._many(Kind.DATA_SOURCE)
-        monitors = self._many(Kind.MONITOR)
+        transforms, monitors = self._many(Kind.TRANSFORM), self._many(Kind.MONITOR)
         if self.for_run:
             self._require_data(data)
         if self.problems:
             raise ConfigError(self.merged.locate(self.problems))
         assert root is not None  # noqa: S101  # no problem was found, so both were read
         assert model is not None  # noqa: S101  # the same
-        return assemble(root, model, chosen, (data, monitors), self.document), root
+        return assemble(root, model, chosen, (data, transforms, monitors), self.document), root
 
     def _many(self, kind: Kind) -> tuple[Selection, ...]:
         tables = self.merged.data.get(kind.value)
@@ -237,19 +239,36 @@ class Resolver:
         ]
         return tuple(selection for selection in found if selection)
 
-    def _refuse_plugins(self) -> None:
-        """A recipe is read when the plugins are loaded: what it says of them would be ignored."""
-        refused = set()
-        for path, origin in self.merged.origins.items():
-            late = origin.layer in {"recipe", "runtime", "command line"}
-            setting = path[1:2] if path[:1] == ("plugins",) else ()
-            if any(isinstance(part, str) for part in setting) and late and path[:2] not in refused:
-                refused.add(path)
-                # Whatever else is wrong with it, it cannot stay.
-                self.problems = [p for p in self.problems if p.path[: len(path)] != path]
-                message = "plugins are loaded before a recipe is read"
-                fix = "set it in .config/llamahome.toml, or use llamahome -p"
-                self.problems.append(Problem("C104", message, path, "key", fix))
+    def _refuse_late(self) -> None:
+        for problem in late(self.merged):
+            # Whatever else is wrong with it, it cannot stay.
+            kept = [p for p in self.problems if p.path[: len(problem.path)] != problem.path]
+            self.problems = [*kept, problem]
+
+    def command(self, command: Command) -> Any:
+        """The settings of *command*; None if they are wrong."""
+        at = ("command", command.name)
+        table = table_of(self.merged.data, "command").get(command.name, {})
+        found: Any
+        found, problems = config.structure(table, command.config, at=at)
+        self.problems += problems
+        return found if found is None else absolute(found, at, self.merged)
+
+    def _commands(self) -> None:
+        """Check the settings of all commands that are mentioned.
+
+        Those of one that nobody has are passed over where a plugin is not loaded: it may be its.
+        """
+        tables = table_of(self.merged.data, "command")
+        known = self.catalog.commands() if tables else {}
+        for name, table in tables.items():
+            if name in known and isinstance(table, dict):
+                self.command(known[name][1])
+            elif name not in known and all(p.status == "active" for p in self.catalog.plugins.all):
+                close = suggest(name, known)
+                fix = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(known)}"
+                message, at = f"no plugin has a command `{name}`", ("command", name)
+                self.problems.append(Problem("C106", message, at, "key", fix))
 
     def _refuse_extends(self) -> None:
         origin = self.merged.origins.get(("extends",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -56,6 +56,8 @@ class Root(Tables):
     """The model to start from: `from = "name:tag"`, `"hub:org/name@revision"`, a path."""
     data: tuple[Table, ...] = ()
     """Where the rows come from; several tables are read one after another."""
+    transform: tuple[Table, ...] = ()
+    """What changes or drops examples before they become tokens, one after another."""
     objective: Table = field(factory=dict)
     """What is learned."""
     adapter: Table = field(factory=dict)
@@ -72,6 +74,8 @@ class Root(Tables):
     """Where published versions are kept."""
     monitor: tuple[Table, ...] = ()
     """What shows or forwards the run's events, besides the console."""
+    command: dict[str, Table] = field(factory=dict)
+    """Settings of the commands that plugins bring, one table for each."""
 
 
 def drop_alternatives(merged: Merged) -> None:
@@ -88,6 +92,26 @@ def drop_alternatives(merged: Merged) -> None:
             if layer < max(layers.values()):
                 del merged.data[path[0]][path[-1]]
                 del merged.origins[path]
+
+
+_LATE: dict[Any, tuple[str, str]] = {
+    "plugins": ("plugins are loaded before a recipe is read", ", or use llamahome -p"),
+    "command": ("a recipe has no use for the settings of a command", ""),
+}
+
+
+def late(merged: Merged) -> Iterator[Problem]:
+    """Settings in a recipe, or later, that only the settings can hold: they would be ignored."""
+    refused = set()
+    for path, origin in merged.origins.items():
+        is_late = origin.layer in {"recipe", "runtime", "command line"}
+        is_setting = len(path) > 1 and path[0] in _LATE and isinstance(path[1], str)
+        if not (is_late and is_setting) or any(path[:n] in refused for n in range(2, len(path))):
+            continue
+        refused.add(path)
+        message, fix = _LATE[str(path[0])]
+        fix = f"set it in .config/llamahome.toml{fix}"
+        yield Problem("C104", message, path, "key", fix)
 
 
 def places(key: str) -> list[str]:

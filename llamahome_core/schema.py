@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from llamahome_core.components import Component, Kind
+from attrs import fields
+
+from llamahome_core.components import Command, Component, Kind
 from llamahome_core.config import json_schema
 from llamahome_core.registry import Catalog
 from llamahome_core.root import DEFAULTS, Root
@@ -17,6 +19,12 @@ def recipe_schema(catalog: Catalog) -> Schema:
     schema = json_schema(Root)
     schema["title"] = "LlamaHome recipe"
     definitions = schema.setdefault("definitions", {})
+    commands = {
+        name: _settings(command, definitions) | {"description": command.summary}
+        for name, (_, command) in catalog.commands().items()
+        if fields(command.config)
+    }
+    schema["properties"]["command"] |= {"properties": commands, "additionalProperties": False}
     for kind in Kind:
         if kind is Kind.MODEL_SOURCE:
             schema["properties"]["model"] = _model(catalog, definitions)
@@ -30,7 +38,7 @@ def recipe_schema(catalog: Catalog) -> Schema:
     return schema
 
 
-def _settings(component: Component, definitions: Schema) -> Schema:
+def _settings(component: Component | Command, definitions: Schema) -> Schema:
     """The settings' own schema; what it refers to goes to the recipe's definitions."""
     schema = json_schema(component.config)
     definitions.update(schema.pop("definitions", {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import field, frozen, validators
 
 
 @frozen(kw_only=True)
@@ -92,6 +92,18 @@ class Example:
     messages: tuple[Message, ...] = ()
     text: str | None = None
     tools: tuple[dict[str, Any], ...] = ()
+
+
+@frozen
+class Dropped:
+    """What a transform gives in the place of an example that is left out.
+
+    Attributes:
+        reason: Why, in a word or two for counts: lower case, such as ``duplicate`` or
+            ``too_short``.
+    """
+
+    reason: str = field(validator=validators.matches_re(r"(?=.{1,40}$)[a-z][a-z0-9]*(_[a-z0-9]+)*"))
 
 
 @frozen(kw_only=True)

@@ -168,7 +168,7 @@ def _change(state: State, key: str, value: str | None, *, user: bool) -> None:
 
 
 def defaults(catalog: Catalog, merged: Merged) -> list[SettingOrigin]:
-    """Settings that no layer sets: of the kernel's tables and of the chosen components.
+    """Settings that no layer sets: of the kernel's tables, commands and chosen components.
 
     Raises:
         UnknownNameError: A chosen component does not exist.
@@ -178,9 +178,12 @@ def defaults(catalog: Catalog, merged: Merged) -> list[SettingOrigin]:
     found = [
         pair
         for setting in describe(Root)
-        if setting.name not in {kind.value for kind in Kind}
+        if setting.name not in {"command", *(kind.value for kind in Kind)}
         for pair in _leaves(setting, ())
     ]
+    for name, (_, command) in catalog.commands().items():
+        settings = describe(command.config)
+        found += [pair for setting in settings for pair in _leaves(setting, ("command", name))]
     for kind, at, use in _chosen(merged):
         _, component = catalog.find(kind, use)
         found += [

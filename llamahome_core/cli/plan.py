@@ -94,6 +94,7 @@ def _selections(made: Plan) -> Iterator[tuple[Selection, Path]]:
     """Every chosen component and its table, in the order of the work."""
     recipe = made.recipe
     yield from ((chosen, ("data", index)) for index, chosen in enumerate(recipe.data))
+    yield from ((chosen, ("transform", index)) for index, chosen in enumerate(recipe.transforms))
     for key, chosen in recipe.chosen.items():
         yield chosen, (("model", chosen.name) if key.startswith("model:") else (key,))
     yield from ((chosen, ("monitor", index)) for index, chosen in enumerate(recipe.monitors))

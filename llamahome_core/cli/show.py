@@ -11,6 +11,7 @@ import click
 from llamahome_core.cli.help import Command, as_json, one_of
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, print_json, table
+from llamahome_core.components import Command as Declared
 from llamahome_core.components import Component, Kind
 from llamahome_core.config import Setting, describe
 from llamahome_core.discovery import Plugin
@@ -31,17 +32,23 @@ TABLES = tuple(table.name for table in attrs.fields(Tables))
         ("llamahome show optimizer", "the optimizers that are installed"),
         ("llamahome show optimizer adamw", "one, with all its settings"),
         ("llamahome show train", "the settings of the table [train]"),
+        ("llamahome show command", "the commands of plugins, and their settings"),
     ],
 )
-@click.argument("kind", required=False, callback=one_of([*KINDS, *ALIASES, *TABLES]))
+@click.argument("kind", required=False, callback=one_of([*KINDS, *ALIASES, *TABLES, "command"]))
 @click.argument("name", required=False)
 @as_json
 @click.pass_obj
 def show(state: State, kind: str | None, name: str | None, as_json: bool) -> None:
-    """Describe what a recipe can say: a KIND of component, the one called NAME, or a table."""
+    """Describe what a recipe can say: a KIND of component, the one called NAME, or a table.
+
+    `command` describes the settings of plugins' commands.
+    """
     catalog = state.kernel.catalog
     if kind is None:
         _overview(catalog, as_json=as_json)
+    elif kind == "command":
+        _commands(catalog, name, as_json=as_json)
     elif kind in TABLES:
         _table(kind, name, as_json=as_json)
     else:
@@ -55,6 +62,9 @@ def show(state: State, kind: str | None, name: str | None, as_json: bool) -> Non
 def _overview(catalog: Catalog, *, as_json: bool) -> None:
     kinds = {word: [c.name for _, c in catalog.components(kind)] for word, kind in KINDS.items()}
     tables = {name: [setting.name for setting in _settings_of(name)] for name in TABLES}
+    for name, (plugin, command) in catalog.commands().items():
+        if settings := _described(plugin, command.name, command.config):
+            tables[f"command.{name}"] = [setting.name for setting in settings]
     if as_json:
         print_json("show", kinds=kinds, tables=tables)
         return
@@ -106,14 +116,7 @@ def _about(component: Component) -> str:
 
 def _component(catalog: Catalog, kind: Kind, name: str, *, as_json: bool) -> None:
     plugin, component = catalog.find(kind, name)
-    try:
-        settings = describe(component.config)
-    except TypeError as error:
-        raise LlamaHomeError(
-            f"plugin {plugin.name}: the settings of {name!r} cannot be described: {error}",
-            hint=f"llamahome plugins check {plugin.name}",
-            code="P201",
-        ) from error
+    settings = _described(plugin, name, component.config)
     if as_json:
         title = kind.title.replace(" ", "-")
         records = [_record(setting) for setting in settings]
@@ -123,6 +126,50 @@ def _component(catalog: Catalog, kind: Kind, name: str, *, as_json: bool) -> Non
     echo(f"  {component.summary}")
     if missing := component.missing():
         echo(f"  unavailable: {', '.join(missing)} missing; {component.install_hint()}")
+    _echo(settings)
+    if not settings:
+        echo("\n  It has no settings.")
+
+
+def _described(plugin: Plugin, name: str, config: type) -> Sequence[Setting]:
+    try:
+        return describe(config)
+    except TypeError as error:
+        raise LlamaHomeError(
+            f"plugin {plugin.name}: the settings of {name!r} cannot be described: {error}",
+            hint=f"llamahome plugins check {plugin.name}",
+            code="P201",
+        ) from error
+
+
+def _commands(catalog: Catalog, name: str | None, *, as_json: bool) -> None:
+    """The commands of plugins, or the settings of the one called *name*."""
+    owned = catalog.commands()
+    rows = [(c.name, p.name, p.origin, c.summary) for p, c in owned.values()]
+    keys = ("name", "plugin", "origin", "summary")
+    if name is None and as_json:
+        print_json("commands", commands=[dict(zip(keys, row, strict=True)) for row in rows])
+    elif name is None:
+        table(("NAME", "PLUGIN", "FROM", "ABOUT"), rows)
+    elif name not in owned:
+        close = suggest(name, owned)
+        raise UnknownNameError(
+            f"no plugin has a command {name!r}",
+            hint=f"did you mean {close[0]!r}?" if close else f"known: {', '.join(owned)}",
+        )
+    else:
+        _command(*owned[name], as_json=as_json)
+
+
+def _command(plugin: Plugin, command: Declared, *, as_json: bool) -> None:
+    settings = _described(plugin, command.name, command.config)
+    about = {"plugin": plugin.name, "origin": plugin.origin, "summary": command.summary}
+    if as_json:
+        records = [_record(setting) for setting in settings]
+        print_json("command", name=command.name, **about, settings=records)
+        return
+    echo(f"[command.{command.name}] (from {plugin.name}, {plugin.origin})")
+    echo(f"  {command.summary}")
     _echo(settings)
     if not settings:
         echo("\n  It has no settings.")

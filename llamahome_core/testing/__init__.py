@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import pytest
 
-for _name in ("data", "language", "learning", "monitors", "storage", "training", "versions"):
+_PARTS = "data language learning monitors storage training transforms versions"
+for _name in _PARTS.split():
     pytest.register_assert_rewrite(f"{__name__}.{_name}")  # also where the kit is only imported
 
 from llamahome_core.checking import check_plugin
@@ -35,6 +36,7 @@ from llamahome_core.testing.learning import ObjectiveContract, OptimizerContract
 from llamahome_core.testing.monitors import MonitorContract
 from llamahome_core.testing.storage import CacheContract, StoreContract
 from llamahome_core.testing.training import AdapterContract, TrainerContract
+from llamahome_core.testing.transforms import TransformContract
 from llamahome_core.testing.versions import RegistryContract
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "ScheduleContract",
     "StoreContract",
     "TrainerContract",
+    "TransformContract",
     "check_plugin",
     "hook_recorder",
     "kernel",

@@ -157,6 +157,12 @@ class StoreContract:
         assert first == second
         assert stored.put("c", content) != first
 
+    def test_what_is_got_has_a_manifest_of_that_digest(self, stored: Store, content: Path) -> None:
+        """Versions are recorded with it, and found out by it if they are not what they were."""
+        digest = stored.put("a", content)
+
+        assert files.read_manifest(stored.get("a")).digest == digest
+
     def test_a_key_is_put_once(self, stored: Store, content: Path) -> None:
         """What is stored does not change under those who use it."""
         stored.put("a", content)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -41,12 +42,20 @@ class Document:
         return bool(self.trained.any())
 
 
+def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Counts by reason, added up; the reasons in the order in which they first appear."""
+    total: Counter[str] = Counter()
+    for some in counts:
+        total.update(some)
+    return dict(total)
+
+
 @define
 class Tally:
     """What became of the rows; nothing is left out in silence.
 
     Attributes:
-        rows: Rows read.
+        rows: Rows that came to be encoded.
         dropped: Rows (or pieces of split rows) that were left out, by reason.
         truncated: Rows that lost their end.
         split: Rows that became several documents.

@@ -12,13 +12,14 @@ import xxhash
 
 from llamahome_core import ChatCodec, Context, Example, Objective
 from llamahome_data.sources import Source
+from llamahome_data.transforms import Chain
 
-PREPARE_VERSION = 2
+PREPARE_VERSION = 3
 """Raise it when the same inputs give other documents than before, or other files of them."""
 
 
 def describe(
-    context: Context, sources: list[Source], objective: Objective, codec: ChatCodec
+    context: Context, sources: list[Source], chain: Chain, objective: Objective, codec: ChatCodec
 ) -> dict[str, Any]:
     """All that decides what the documents are, as JSON values; kept beside them."""
     recipe = context.recipe
@@ -28,6 +29,7 @@ def describe(
             [s.digest, "evaluate" if s.held_out else "train", selection.plugin, selection.name]
             for s, selection in zip(sources, recipe.data, strict=True)
         ],
+        "transforms": chain.inputs,
         "codec": codec.digest,
         "objective": objective.identity,
         "max_length": recipe.batch.max_length,

@@ -1,4 +1,4 @@
-"""What the data plugin offers: the source ``jsonl`` and the stage ``prepare``."""
+"""What the data plugin offers: a source, a transform and the stage ``prepare``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ def llamahome_data_sources() -> Iterable[Component]:
         summary="A JSON Lines file: conversations, prompts with completions, or plain text.",
         config=JsonlConfig,
         factory="llamahome_data.jsonl:JsonlSource",
+    )
+
+
+@hookimpl
+def llamahome_transforms() -> Iterable[Component]:
+    """What changes or drops examples."""
+    yield Component(
+        name="dedup",
+        summary="Leave out examples that came before: the same conversation and tools, or text.",
+        factory="llamahome_data.dedup:Dedup",
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from llamahome_data.documents import Encoder
 from llamahome_data.inputs import describe, key
 from llamahome_data.prepared import Prepared
 from llamahome_data.sources import open_sources
+from llamahome_data.transforms import open_transforms
 from llamahome_data.write import count_rows, write
 
 Inputs = dict[str, Any]
@@ -89,8 +92,8 @@ def obtain(context: Context) -> tuple[Prepared, bool]:
     """
     codec = context.get(ChatCodec)
     objective: Objective = context.build("objective")
-    sources = open_sources(context)
-    inputs = describe(context, sources, objective, codec)
+    sources, chain = open_sources(context), open_transforms(context)
+    inputs = describe(context, sources, chain, objective, codec)
     target = context.workspace.cache("training") / key(inputs)
     with files.lock(
         target.with_name(f"{target.name}.lock"),
@@ -102,7 +105,8 @@ def obtain(context: Context) -> tuple[Prepared, bool]:
             with contextlib.suppress(StorageError):  # somebody else's, on a machine that is shared
                 files.sweep(target.parent, target.name)
             encoder = Encoder(objective, codec, context.recipe.batch)
-            _make(context, target, inputs, lambda into: write(context, sources, encoder, into))
+            fill = partial(write, context, sources, chain, encoder)
+            _make(context, target, inputs, fill)
         prepared = found or Prepared.open(target, context.recipe.batch, inputs)
     _check_positions(context, prepared)
     return prepared, made
@@ -163,16 +167,25 @@ _REMARKS = {
 
 def remarks(summary: Mapping[str, Any], recipe: Recipe) -> list[str]:
     """What the user should know about the rows that did not go in whole."""
-    counts = {**summary["dropped"], "truncated": summary["truncated"], "split": summary["split"]}
-    texts = [
-        _REMARKS[reason].format(count=count, rows=summary["rows"], limit=recipe.batch.max_length)
+    rows, texts = summary["rows"], []
+    counts = Counter(summary["dropped"])
+    for number, done in enumerate(summary["transforms"], 1):
+        counts.subtract(done["dropped"])
+        texts += [
+            f"{count} of {rows} rows were left out by [[transform]] {number} ({done['use']}) as "
+            f"{reason.replace('_', ' ')}"
+            for reason, count in done["dropped"].items()
+        ]
+    counts |= Counter(truncated=summary["truncated"], split=summary["split"])
+    texts += [
+        _REMARKS[reason].format(count=count, rows=rows, limit=recipe.batch.max_length)
         for reason, count in counts.items()
         if count
     ]
     evaluate = recipe.evaluate
     if evaluate.split and not summary["evaluation_documents"]:
         texts.append(
-            f"evaluate.split = {evaluate.split} of {summary['rows']} rows holds out none; "
+            f"evaluate.split = {evaluate.split} of {rows} rows holds out none; "
             "there will be no held-out loss"
         )
     elif evaluate.every is not None and not summary["evaluation_documents"]:

@@ -14,7 +14,15 @@ from typing import Any
 
 from attrs import frozen
 
-from llamahome_core import Context, DataError, DataSource, Kind, LlamaHomeError, Row
+from llamahome_core import (
+    Context,
+    DataError,
+    DataSource,
+    Kind,
+    LlamaHomeError,
+    Row,
+    Selection,
+)
 
 _END = object()
 
@@ -97,7 +105,7 @@ def open_sources(context: Context) -> list[Source]:
     sources = []
     for number, selection in enumerate(context.recipe.data, 1):
         context.stop.check()
-        plugin, _ = context.catalog.find(Kind.DATA_SOURCE, f"{selection.plugin}:{selection.name}")
+        plugin = owner(context, Kind.DATA_SOURCE, selection)
         name = f"[[data]] {number} ({selection.name} of {plugin.origin})"
         hint = f"if its settings are right, tell the makers of {plugin.origin}"
         with blamed(name, hint):
@@ -105,6 +113,12 @@ def open_sources(context: Context) -> list[Source]:
         digest = _digest(reader, name, hint)
         sources.append(Source(reader, digest, selection.role == "evaluate", name, hint))
     return sources
+
+
+def owner(context: Context, kind: Kind, selection: Selection) -> Any:
+    """The plugin that the component of *selection* belongs to."""
+    short = selection.name.rpartition(":")[2]  # it may be written `plugin:name`
+    return context.catalog.find(kind, f"{selection.plugin}:{short}")[0]
 
 
 def _digest(reader: DataSource, name: str, hint: str) -> str:

@@ -10,11 +10,12 @@ from attrs import define, field
 
 from llamahome_core import Context, DataError, Evaluate, Example, Row, files, records
 from llamahome_data.arrays import DocumentWriter
-from llamahome_data.documents import Encoder, Tally
+from llamahome_data.documents import Encoder, Tally, sum_counts
 from llamahome_data.formats import detect, read_example
 from llamahome_data.inputs import is_held_out
 from llamahome_data.prepared import EVALUATION, FIGURES, TRAINING, Figures
 from llamahome_data.sources import Source, blamed, open_sources
+from llamahome_data.transforms import Chain, open_transforms
 
 _MOST_NAMES = 1000
 
@@ -23,16 +24,22 @@ def count_rows(context: Context) -> int:
     """Read and check all rows of the recipe's sources, and return how many there are.
 
     Raises:
-        DataError: A source or row cannot be used.
+        DataError: A source, row or transform cannot be used.
     """
-    return sum(1 for _ in _examples(context, open_sources(context), []))
+    chain, count = open_transforms(context), 0
+    for _, row, example in _examples(context, open_sources(context), []):
+        chain.apply(example, row)
+        count += 1
+    return count
 
 
-def write(context: Context, sources: list[Source], encoder: Encoder, folder: Path) -> None:
+def write(
+    context: Context, sources: list[Source], chain: Chain, encoder: Encoder, folder: Path
+) -> None:
     """Write the training and the evaluation documents into *folder*, and figures of them.
 
     Raises:
-        DataError: A source or row cannot be used, or nothing is left to learn from.
+        DataError: A source, row or transform cannot be used, or nothing is left to learn from.
         Interrupted: The run was asked to stop.
     """
     evaluate = context.recipe.evaluate
@@ -42,15 +49,17 @@ def write(context: Context, sources: list[Source], encoder: Encoder, folder: Pat
         DocumentWriter(folder / TRAINING) as training,
         DocumentWriter(folder / EVALUATION) as evaluation,
     ):
-        for number, row, example in _examples(context, sources, forms):
+        for number, row, given in _examples(context, sources, forms):
+            if (example := chain.apply(given, row)) is None:
+                continue
             with blamed(f"{row.source}:{row.number}"):
                 held_out = sources[number].held_out or is_held_out(example, evaluate.split)
                 documents = list(encoder.documents(example, row))
             writer, name = evaluation if held_out else training, names.number(number, row.source)
             for document in documents:
                 writer.add(document.ids, document.trained, name, row.number)
-        _check(encoder.tally, training, evaluate)
-    summary = _summary(encoder.tally, training, evaluation) | {"formats": forms}
+        _check(encoder.tally, chain, training, evaluate)
+    summary = _summary(encoder.tally, chain, training, evaluation) | {"formats": forms}
     figures = Figures(summary=summary, names=names.texts())
     files.write_json(folder / FIGURES, records.dump(figures))
 
@@ -110,7 +119,7 @@ def _example(source: Source, row: Row, form: str) -> tuple[str, Example]:
         raise DataError(f"{error.message}; from {source.name}", hint=error.hint) from error
 
 
-def _check(tally: Tally, training: DocumentWriter, evaluate: Evaluate) -> None:
+def _check(tally: Tally, chain: Chain, training: DocumentWriter, evaluate: Evaluate) -> None:
     """Refuse data that would teach little or nothing."""
     untaught = tally.dropped.get("nothing_to_learn", 0)
     if 2 * untaught > tally.rows:
@@ -121,23 +130,33 @@ def _check(tally: Tally, training: DocumentWriter, evaluate: Evaluate) -> None:
         )
     if training.num_documents:
         return
-    if tally.dropped:
+    dropped = sum_counts([chain.dropped, tally.dropped])
+    if chain.dropped and not tally.rows:
+        hint = "look at what [[transform]] leaves out"
+    elif tally.dropped:
         hint = "raise batch.max_length, or choose another batch.overlong"
     elif evaluate.split:
         hint = f"lower evaluate.split, which is {evaluate.split}"
     else:
         hint = 'add a [[data]] table without role = "evaluate"'
-    reasons = [f"{n} were dropped as {why.replace('_', ' ')}" for why, n in tally.dropped.items()]
+    reasons = [f"{n} were dropped as {why.replace('_', ' ')}" for why, n in dropped.items()]
     raise DataError(
-        f"no documents are left to train on: of {tally.rows} rows, "
+        f"no documents are left to train on: of {_rows(tally, chain)} rows, "
         f"{', '.join(reasons) or 'all are held out'}",
         hint=hint,
     )
 
 
-def _summary(tally: Tally, training: DocumentWriter, evaluation: DocumentWriter) -> dict[str, Any]:
+def _rows(tally: Tally, chain: Chain) -> int:
+    """Rows read: those that the transforms left out were not encoded."""
+    return tally.rows + sum(chain.dropped.values())
+
+
+def _summary(
+    tally: Tally, chain: Chain, training: DocumentWriter, evaluation: DocumentWriter
+) -> dict[str, Any]:
     return {
-        "rows": tally.rows,
+        "rows": _rows(tally, chain),
         "documents": training.num_documents,
         "tokens": training.num_tokens,
         "trained_tokens": training.num_trained,
@@ -145,7 +164,8 @@ def _summary(tally: Tally, training: DocumentWriter, evaluation: DocumentWriter)
         "evaluation_documents": evaluation.num_documents,
         "evaluation_tokens": evaluation.num_tokens,
         "evaluation_trained_tokens": evaluation.num_trained,
-        "dropped": tally.dropped,
+        "dropped": sum_counts([chain.dropped, tally.dropped]),
+        "transforms": chain.summary(),
         "truncated": tally.truncated,
         "split": tally.split,
     }

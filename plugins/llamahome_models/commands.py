@@ -19,6 +19,7 @@ from llamahome_core import (
     Models,
     Progress,
     clean,
+    command_kernel,
 )
 
 _GIVE = 'give --prompt "…", or text on standard input'
@@ -61,7 +62,7 @@ def generate(
     text instead.
     """
     prompt, system = _prompt(prompt), _text(options.pop("system"), "--system")
-    context = _kernel(command).context(model=model)
+    context = command_kernel(command).context(model=model)
     folder = context.get(Models).fetch(model, _progress())
     context.put(ModelFolder, folder)
     ids = context.get(ChatCodec).encode_prompt(prompt, system=system)
@@ -86,11 +87,6 @@ def generate(
         "seconds": round(seconds, 3),
     }
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
-
-
-def _kernel(command: click.Context) -> Any:
-    """The kernel that the command line was started with."""
-    return getattr(command.obj, "kernel", command.obj)
 
 
 def _prompt(given: str | None) -> str:

@@ -53,12 +53,20 @@ def test_plan_tells_held_out_data_and_settings_of_model_sources(cli, written: Pa
     recipe = json.loads(written.read_text())
     recipe["data"].append(recipe["data"][0] | {"role": "evaluate"})
     recipe["model"]["hub"] = {"workers": 2}
+    recipe["data"].append(recipe["data"][0] | {"use": "data:jsonl"})
+    recipe["transform"] = [{"use": "dedup"}, {"use": "data:dedup"}]
     recipe["monitor"] = [{"use": "tensorboard"}]
     written.write_text(json.dumps(recipe))
 
     text = cli("plan", str(written)).out
+    document = json.loads(cli("plan", str(written), "--json").out)
 
     assert "jsonl (held out)" in text
+    kinds = [component["kind"] for component in document["components"]]
+    assert kinds[:4] == ["data", "data", "data", "transform"]
+    dropped = document["stages"]["prepare"]["dropped"]["duplicate"]
+    assert dropped >= 24
+    assert f"use dedup, changed 0, dropped duplicate {dropped}, use data:dedup, changed 0" in text
     assert "hub" in text
     assert "tensorboard" in text
 

@@ -130,10 +130,11 @@ def test_building_calls_the_factory_with_settings_and_context():
 
 
 def test_each_kind_knows_its_hook_its_table_and_its_words():
-    """The hook's name is the plural; two tables are arrays."""
+    """The hook's name is the plural; three tables are arrays."""
     assert {kind.value: kind.hook for kind in Kind} == {
         "model": "llamahome_model_sources",
         "data": "llamahome_data_sources",
+        "transform": "llamahome_transforms",
         "objective": "llamahome_objectives",
         "adapter": "llamahome_adapters",
         "optimizer": "llamahome_optimizers",
@@ -143,7 +144,7 @@ def test_each_kind_knows_its_hook_its_table_and_its_words():
         "store": "llamahome_stores",
         "monitor": "llamahome_monitors",
     }
-    assert [kind.value for kind in Kind if kind.many] == ["data", "monitor"]
+    assert [kind.value for kind in Kind if kind.many] == ["data", "transform", "monitor"]
     assert Kind.DATA_SOURCE.title == "data source"
 
 

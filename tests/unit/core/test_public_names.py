@@ -14,6 +14,7 @@ import llamahome_core
 from llamahome_core import (
     Batch,
     ConfigError,
+    Dropped,
     LlamaHomeError,
     MicroBatch,
     Outcome,
@@ -28,15 +29,16 @@ from llamahome_core import (
 
 NAMES = """
 Adapter AmbiguousNameError Batch BrokenPluginError Cache CacheStats CatalogueEntry ChatCodec Check
-Checkpoint Command Component ConfigError Context DataError DataSource Defaults Emitter Encoded
-EncodedChat Evaluate EventLog Example Generator HeldError IntegrityError Interrupted Kernel Kind
-LlamaHomeError Message MicroBatch ModelError ModelFolder ModelNotFoundError ModelReference
+Checkpoint Command Component ConfigError Context DataError DataSource Defaults Dropped Emitter
+Encoded EncodedChat Evaluate EventLog Example Generator HeldError IntegrityError Interrupted Kernel
+Kind LlamaHomeError Message MicroBatch ModelError ModelFolder ModelNotFoundError ModelReference
 ModelSource Models Monitor MonitorContext NoEvents NoSettings Objective OfflineError Optimizer
 Outcome PackagedRecipe Plan PluginError PreparedData Problem Progress Publish Recipe Ref Registry
 RequirementError Row Run RunError RunLockedError RunNotFoundError Sample Schedule SecretError
 Selection Service Stage StepData StepResult Steps Stop StorageError Store Train Trained Trainer
-TrainingError UnavailableError UnknownNameError UnsafeModelError Version Workspace WorkspaceError
-__version__ clean hookimpl live_events read_events secret suggest
+TrainingError Transform UnavailableError UnknownNameError UnsafeModelError Version Workspace
+WorkspaceError __version__ clean command_kernel command_settings hookimpl live_events
+read_events secret suggest
 """.split()  # noqa: SIM905  # ninety names on ninety lines would say no more
 
 PLAIN = {"Message", "Progress", "__version__", "hookimpl"}
@@ -210,3 +212,11 @@ def test_small_values_count_what_they_hold():
     assert Outcome(status="finished").metrics == {}
     assert Recipe(name="a", model="m").publish_name == "a"
     assert Problem("C101", "m").advice is None
+
+
+@pytest.mark.parametrize("reason", ["", "Duplicate", "too short", "_a", "a_", "a-b", "x" * 41, "é"])
+def test_why_an_example_is_left_out_is_a_word_that_can_be_counted(reason):
+    """It is a key of an event and a part of a line of text."""
+    assert Dropped("too_short2").reason == "too_short2"
+    with pytest.raises(ValueError, match="reason"):
+        Dropped(reason)

@@ -54,7 +54,7 @@ def test_what_is_not_said_has_a_default(make_kernel, tables):
         "store": "local",
     }
     assert recipe.chosen["optimizer"].plugin == "parts"
-    assert recipe.monitors == ()
+    assert recipe.monitors == recipe.transforms == ()
     assert recipe.batch.step_tokens == 4096
     assert recipe.publish_name == "small"
 
@@ -139,6 +139,60 @@ def test_a_name_that_nobody_offers_names_the_plugins_that_did_not_load(make_kern
         "no cache is called 'absent'; a plugin that is not loaded may offer it: others (blocked)",
         "let it load: see -p, LLAMAHOME_PLUGINS, and [plugins] in the settings",
     )
+
+
+@frozen(kw_only=True)
+class Filed:
+    """Settings with a path."""
+
+    path: Path
+    """Words."""
+
+
+class Sieves:
+    """Two transforms, one with a setting."""
+
+    @hookimpl
+    def llamahome_transforms(self) -> Any:
+        yield Component(name="sieve", summary="", factory="lh_fakes:build")
+        yield Component(name="mill", summary="", factory="lh_fakes:build", config=Filed)
+
+
+def test_transforms_are_a_list_in_the_recipes_order(make_kernel, tables):
+    """Another order is another recipe; a resolved one keeps it."""
+    chosen = [
+        {"use": "mill", "path": "x"},
+        {"use": "sieve"},
+        {"use": "sieves:mill", "path": "y"},
+    ]
+
+    plan = make_kernel(Sieves()).plan(tables | {"transform": chosen})
+
+    assert [s.name for s in plan.recipe.transforms] == ["mill", "sieve", "sieves:mill"]
+    assert {s.plugin for s in plan.recipe.transforms} == {"sieves"}
+    assert [entry["use"] for entry in plan.resolved["transform"]] == [
+        "mill",
+        "sieve",
+        "sieves:mill",
+    ]
+    assert plan.resolved["transform"][0]["path"] == str(Path.cwd() / "x")
+    assert make_kernel(Sieves()).plan(dict(plan.resolved)).resolved == plan.resolved
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("mill", ("C102", "transform")),
+        ({"use": "mill"}, ("C102", "transform")),
+        ([{}], ("C103", "transform.0")),
+        ([{"use": "sieve"}, {"use": "mil"}], ("C106", "transform.1.use")),
+        ([{"use": "sieve", "path": "x"}], ("C101", "transform.0.path")),
+        ([{"use": "sieve", "role": "train"}], ("C101", "transform.0.role")),
+        ([{"use": "mill", "path": 3}], ("C102", "transform.0.path")),
+    ],
+)
+def test_a_wrong_transform_is_refused_with_its_place(make_kernel, tables, given, found):
+    assert problems(make_kernel(Sieves()), tables | {"transform": given}) == [found]
 
 
 def test_a_component_that_is_not_installed_gives_the_pip_command(make_kernel, tables):

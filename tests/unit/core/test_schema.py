@@ -13,6 +13,10 @@ class Bells:
     def llamahome_monitors(self):
         yield Component(name="bell", summary="Rings.", factory="a:b")
 
+    @hookimpl
+    def llamahome_transforms(self):
+        yield Component(name="sieve", summary="Sieves.", factory="a:b")
+
 
 def test_each_table_offers_its_components_with_their_settings(make_kernel):
     """``use`` is a list of names; it may be left out where there is a default."""
@@ -38,7 +42,11 @@ def test_what_may_stand_several_times_is_a_list(make_kernel):
     (rows,) = data["items"]["anyOf"]
     assert rows["required"] == ["use", "path"]
     assert rows["properties"]["role"]["enum"] == ["train", "evaluate"]
-    assert schema["properties"]["monitor"]["items"]["anyOf"][0]["required"] == ["use"]
+    for kind in ("monitor", "transform"):
+        assert schema["properties"][kind]["type"] == "array"
+        (choice,) = schema["properties"][kind]["items"]["anyOf"]
+        assert choice["required"] == ["use"]
+        assert "role" not in choice["properties"]
 
 
 def test_a_model_is_a_name_and_the_settings_of_its_sources(make_kernel):

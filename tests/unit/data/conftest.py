@@ -26,6 +26,7 @@ from llamahome_core import (
     EncodedChat,
     ModelFolder,
     Models,
+    NoSettings,
     PreparedData,
     Recipe,
     Selection,
@@ -162,6 +163,12 @@ def data_selection(path: Path, role: Any = "train", **settings: Any) -> Selectio
     return Selection(
         kind="data", name="jsonl", plugin="data", component=component, config=config, role=role
     )
+
+
+def transform_selection(transform: Any = None, component: Any = None, config: Any = None) -> Any:
+    component, name = (component, component.name) if component else (Ready(transform), "mine")
+    config = NoSettings() if config is None else config
+    return Selection(kind="transform", name=name, plugin="test", component=component, config=config)
 
 
 def new_context(

@@ -17,7 +17,9 @@ from llamahome_data.config import JsonlConfig
 def test_every_reference_leads_to_something():
     """A name that is misspelt here would only be missed in a run."""
     (component,) = plugin.llamahome_data_sources()
+    (transform,) = plugin.llamahome_transforms()
     (prepare,) = plugin.llamahome_stages()
+    assert transform.factory.load().__name__ == "Dedup"
     assert component.factory.load().__name__ == "JsonlSource"
     assert prepare.run.load().__name__ == "prepare"
     assert prepare.plan
@@ -30,7 +32,8 @@ def test_declaring_imports_nothing_heavy():
     code = (
         f"import sys; sys.path[:0] = {sys.path!r}\n"
         "import llamahome_data.plugin as p\n"
-        "list(p.llamahome_data_sources()), list(p.llamahome_stages())\n"
+        "list(p.llamahome_data_sources()), list(p.llamahome_transforms())\n"
+        "list(p.llamahome_stages())\n"
         "assert not {'numpy', 'torch', 'xxhash', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

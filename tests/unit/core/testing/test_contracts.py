@@ -6,11 +6,19 @@ import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from llamahome_core import CacheStats, DataError, ModelReference, Row, StorageError
+from llamahome_core import (
+    CacheStats,
+    DataError,
+    Dropped,
+    Example,
+    ModelReference,
+    Row,
+    StorageError,
+)
 from llamahome_core.testing import (
     ByteCodec,
     CacheContract,
@@ -20,6 +28,7 @@ from llamahome_core.testing import (
     MonitorContract,
     ScheduleContract,
     StoreContract,
+    TransformContract,
 )
 
 
@@ -198,6 +207,7 @@ def test_a_store_that_believes_its_disk_is_refused(tmp_path):
     three = ("stored", "content", "open_store")
     assert not check("test_what_is_put_is_what_is_got", *three)
     assert check("test_the_digest_is_that_of_the_content", "stored", "content")
+    assert check("test_what_is_got_has_a_manifest_of_that_digest", "stored", "content")
     assert check("test_a_key_is_put_once", "stored", "content")
     assert check("test_no_key_leads_out_of_the_store", "stored", "content", key="../out")
     assert check("test_damage_never_goes_unnoticed", *three)
@@ -229,6 +239,62 @@ def test_a_monitor_that_knows_its_events_by_heart_is_refused():
 
     for test in ("test_it_takes_every_event_of_a_run", "test_it_passes_over_what_it_does_not_know"):
         assert refused(MonitorContract, test, monitor=Strict())
+
+
+class Sieve:
+    """A transform that does what the fault says."""
+
+    seen: ClassVar[list[str]] = []
+
+    def __init__(self, fault: str = "") -> None:
+        self.fault, self.count = fault, 0
+
+    @property
+    def identity(self) -> str:
+        return str(self.count) if self.fault == "counts" else "sieve/1"
+
+    def apply(self, example: Example, row: Row) -> Any:
+        self.count += 1
+        if self.fault == "forgets":
+            return None
+        if self.fault == "in place":
+            for turn in example.messages:
+                turn["content"] += "!"
+            return example
+        if self.fault == "empties":
+            return Example(text="")
+        if self.fault == "idle":
+            return example
+        if self.fault == "random":
+            return Example(text=str(random.random()))
+        self.seen.append(str(example)) if self.fault == "shared" else None
+        return Dropped("odd") if (len(self.seen) or self.count) % 2 else example
+
+
+@pytest.mark.parametrize(
+    ("fault", "test"),
+    [
+        ("idle", "test_it_does_something"),
+        ("forgets", "test_what_goes_on_can_be_learned_from"),
+        ("empties", "test_what_goes_on_can_be_learned_from"),
+        ("random", "test_a_new_one_does_the_same"),
+        ("shared", "test_two_at_once_do_not_disturb_each_other"),
+        ("in place", "test_no_example_is_changed_in_place"),
+        ("counts", "test_its_identity_stays"),
+    ],
+)
+def test_a_transform_with_a_fault_is_refused(monkeypatch, fault, test):
+    monkeypatch.setattr(Sieve, "seen", [])
+    messages = tuple({"role": role, "content": "Yes."} for role in ("user", "assistant"))
+    for given in (fault, ""):
+        examples = [Example(messages=messages), Example(text="a"), Example(text="b")]
+        monkeypatch.setattr(Sieve, "seen", [])
+
+        def make(fault: str = given) -> Sieve:
+            return Sieve(fault)
+
+        found = refused(TransformContract, test, make_transform=make, examples=examples)
+        assert found is (given != "")
 
 
 def test_a_model_source_that_counts_down_or_moves_is_refused(tmp_path):

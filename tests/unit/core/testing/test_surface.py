@@ -12,7 +12,7 @@ from llamahome_core import Kind, testing
 CONTRACTS = """
 AdapterContract CacheContract ChatCodecContract DataSourceContract GeneratorContract
 ModelSourceContract ModelsContract MonitorContract ObjectiveContract OptimizerContract
-RegistryContract ScheduleContract StoreContract TrainerContract
+RegistryContract ScheduleContract StoreContract TrainerContract TransformContract
 """.split()  # noqa: SIM905  # a list of names says no more
 FIXTURES = [
     "hook_recorder",

@@ -1,0 +1,1 @@
+"""A plugin for LlamaHome with a part of almost every kind, to copy from."""
