@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import evolve
 
-from llamahome_core import log
+from llamahome_core import log, provenance
 from llamahome_core.context import Context
 from llamahome_core.errors import Interrupted, PluginError, RunError, StorageError
 from llamahome_core.events import EventLog
@@ -108,7 +108,7 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
 
 
 def _announce(run: Run) -> None:
-    recipe = run.plan.recipe
+    recipe, plugins = run.plan.recipe, run.plan.catalog.plugins.active
     run.status("running")
     run.events.emit(
         "run",
@@ -120,12 +120,16 @@ def _announce(run: Run) -> None:
         directory=str(run.directory),
         pid=os.getpid(),
         versions=environment()["versions"],
+        plugins={name: plugin.origin for name, plugin in plugins.items()},
     )
+    if run.context.resume and (before := provenance.recorded(run.directory)):
+        for text in provenance.differences(before, provenance.record(plugins.values())):
+            run.context.warn(text)
 
 
 def _notify(run: Run, logger: Any, hook: str, **arguments: Any) -> None:
     for plugin, error in run.plan.catalog.plugins.notify(hook, run=run, **arguments):
-        logger.warning("observer failed", plugin=plugin.name, error=repr(error))
+        logger.warning("observer failed", plugin=plugin.owner, error=repr(error))
 
 
 def _conclude(run: Run, outcome: Outcome, seconds: float) -> Outcome:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
+
+from attrs import evolve
 
 from llamahome_core import config
 from llamahome_core.assembly import absolute, assemble, folder_of, model_path, plain_recipe
 from llamahome_core.components import Kind
 from llamahome_core.config import ConfigError, Document, Merged, Problem
-from llamahome_core.errors import LlamaHomeError, RequirementError, UnavailableError, suggest
+from llamahome_core.discovery import Plugin
+from llamahome_core.errors import LlamaHomeError, UnavailableError, suggest
 from llamahome_core.plan import Plan
 from llamahome_core.recipe import Recipe, Selection
 from llamahome_core.registry import Catalog
+from llamahome_core.required import check_required
+from llamahome_core.requirements import parse
 from llamahome_core.root import DEFAULTS, Root, Table, drop_alternatives, places, table_of
 
-__all__ = ["DEFAULTS", "Resolver", "Root", "check_required", "resolve", "settings_only"]
+__all__ = ["DEFAULTS", "Resolver", "Root", "resolve", "settings_only"]
+
+
+def _from(plugin: Plugin) -> str:
+    """Whose a component is, for messages, if it is a third party's."""
+    return "" if plugin.is_own else f" (from {plugin.owner})"
 
 
 class Resolver:
@@ -49,8 +58,8 @@ class Resolver:
         self.problems += problems
         return root
 
-    def _unknown(self, path: config.Path, error: LlamaHomeError, code: str = "C106") -> None:
-        self.problems.append(Problem(code, error.message, path, fix=error.hint))
+    def _unknown(self, path: config.Path, error: LlamaHomeError) -> None:
+        self.problems.append(Problem("C106", error.message, path, fix=error.hint))
 
     def selection(self, kind: Kind, table: Table, at: config.Path) -> Selection | None:
         """The component that *table* chooses, with its settings."""
@@ -85,14 +94,17 @@ class Resolver:
             if self.for_run:
                 component.require()
         except UnavailableError as error:
-            self._unknown((*at, "use"), error, code="P204")
+            # Its owner was found before: only then is it asked what it needs.
+            message = f"{error.message}{_from(self.catalog.find(kind, use)[0])}"
+            self.problems.append(Problem("P204", message, (*at, "use"), fix=error.hint))
             return None
         except LlamaHomeError as error:
             self._unknown((*at, "use"), error)
             return None
         found: Any
         found, problems = config.structure(settings, component.config, at=at)
-        self.problems += problems
+        whose = _from(plugin)
+        self.problems += [evolve(p, message=f"{p.message}{whose}") for p in problems]
         if found is None:
             return None
         return Selection(
@@ -155,7 +167,7 @@ class Resolver:
         self._refuse_extends()
         root = self.root()
         if root is not None:
-            check_required(root.required)
+            self._require(root.required)
         table = self.merged.data
         model = self.model(table_of(table, "model"))
         chosen = self.model_settings(table_of(table, "model"))
@@ -182,6 +194,20 @@ class Resolver:
             if isinstance(table, dict)
         ]
         return tuple(selection for selection in found if selection)
+
+    def _require(self, required: tuple[str, ...]) -> None:
+        """Check what must be installed, unless it is not even written as it must be."""
+        before = len(self.problems)
+        for index, text in enumerate(required):
+            try:
+                parse(text)
+            except ValueError as error:
+                fix = 'write it as pip takes it: "llamahome-foo>=1.2"'
+                self.problems.append(Problem("C104", str(error), ("required", index), fix=fix))
+        if len(self.problems) == before:
+            origin = self.merged.origin(("required",))
+            where = f"{origin.place()}: " if origin and origin.path else ""
+            check_required(required, self.catalog.plugins.all, where)
 
     def _refuse_plugins(self) -> None:
         """A recipe is read when the plugins are loaded: what it says of them would be ignored."""
@@ -246,31 +272,3 @@ def settings_only(catalog: Catalog, merged: Merged) -> Recipe:
     merged.data.setdefault("data", [])
     recipe, _ = Resolver(catalog, merged, for_run=False).recipe()
     return recipe
-
-
-def check_required(required: Iterable[str]) -> None:
-    """Check that each requirement, such as ``llamahome-foo>=1.2``, is installed.
-
-    Raises:
-        RequirementError: One is not, or is no requirement.
-    """
-    from importlib.metadata import PackageNotFoundError, version
-
-    for text in required:
-        from packaging.requirements import InvalidRequirement, Requirement
-
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement as error:
-            raise RequirementError(f"required: {text!r} is no requirement: {error}") from None
-        try:
-            installed = version(requirement.name)
-        except PackageNotFoundError:
-            raise RequirementError(
-                f"required: {requirement.name} is not installed", hint=f"pip install '{text}'"
-            ) from None
-        if not requirement.specifier.contains(installed, prereleases=True):
-            raise RequirementError(
-                f"required: {text}, and {installed} is installed",
-                hint=f"pip install --upgrade '{text}'",
-            )

@@ -111,10 +111,17 @@ def crash(error: BaseException, state: State) -> int:
     if state.verbosity > SILENT:
         say(f"error[X900]: {type(error).__name__}: {error}")
         where = f"; the report is {name}" if name else ""
-        say(f"  this is a mistake in LlamaHome or in a plugin{where}")
+        say(f"  this is a mistake in {_whose(error, state)}{where}")
         if state.verbosity > 0 or not name:
             say(text)
     return 70
+
+
+def _whose(error: BaseException, state: State) -> str:
+    from llamahome_core.provenance import culprit
+
+    owner = culprit(error, state.known_plugins)
+    return f"the plugin {owner.owner}" if owner else "LlamaHome or in a plugin"
 
 
 def _keep(text: str) -> str | None:

@@ -15,7 +15,7 @@ from llamahome_core.cli.output import echo, say
 from llamahome_core.components import Kind
 from llamahome_core.config import structure
 from llamahome_core.context import Stop
-from llamahome_core.errors import Interrupted, LlamaHomeError, UnknownNameError
+from llamahome_core.errors import BrokenPluginError, Interrupted, LlamaHomeError, UnknownNameError
 from llamahome_core.kernel import Kernel
 from llamahome_core.recipe import Selection
 from llamahome_core.terminal import aside
@@ -115,7 +115,7 @@ def _console(kernel: Kernel, state: State, mode: str) -> list[Selection]:
     }
     try:
         plugin, component = kernel.catalog.find(Kind.MONITOR, "console")
-    except UnknownNameError:
+    except (BrokenPluginError, UnknownNameError):
         return []
     config, _ = structure(settings, component.config)
     return [
