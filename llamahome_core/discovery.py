@@ -45,22 +45,32 @@ class Policy:
     parts: tuple[Policy, ...] = field(default=(), eq=False, repr=False)
 
     @classmethod
-    def parse(cls, words: Iterable[str], *, source: str = "the program", **more: bool) -> Policy:
+    def parse(
+        cls,
+        words: Iterable[str],
+        *,
+        strict: bool = False,
+        locked: bool = False,
+        source: str = "the program",
+    ) -> Policy:
         """From words such as ``hello`` (only these) and ``no:hello`` (not this one).
 
         Args:
             words: The words.
-            source: Who says them.
-            more: ``strict`` and ``locked``.
+            strict: A broken plugin raises.
+            locked: Only what the lock says loads.
+            source: Who says so.
         """
         named = [word.strip() for word in words if word.strip()]
         blocked = frozenset(word[3:] for word in named if word.startswith("no:"))
         only = frozenset(word for word in named if not word.startswith("no:"))
-        return cls(only=only or None, blocked=blocked, source=source, **more)
+        return cls(only=only or None, blocked=blocked, strict=strict, locked=locked, source=source)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Policy:
-        """From ``LLAMAHOME_PLUGINS`` (words and commas), ``LLAMAHOME_STRICT``, ``LLAMAHOME_LOCKED``.
+        """From ``LLAMAHOME_PLUGINS`` (comma-separated words) and the switches.
+
+        These are ``LLAMAHOME_STRICT=1`` and ``LLAMAHOME_LOCKED=1``.
 
         Raises:
             ConfigError: One of the switches is neither true nor false.

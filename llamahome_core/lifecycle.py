@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import evolve
 
-from llamahome_core import log, provenance
+from llamahome_core import deprecated, log, provenance
 from llamahome_core.context import Context
 from llamahome_core.errors import Interrupted, PluginError, RunError, StorageError
 from llamahome_core.events import EventLog
@@ -96,6 +96,7 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
     monitors.start()
     try:
         _announce(run)
+        _deprecate(run, logger)
         _notify(run, logger, "llamahome_run_started")
         outcome = carry_out(run)
         run.context.stop.listener = None  # what is over cannot be stopped
@@ -125,6 +126,14 @@ def _announce(run: Run) -> None:
     if run.context.resume and (before := provenance.recorded(run.directory)):
         for text in provenance.differences(before, provenance.record(plugins.values())):
             run.context.warn(text)
+
+
+def _deprecate(run: Run, logger: Any) -> None:
+    """Log what goes away; it is no failure, and people are told by the command."""
+    for plugin, text in deprecated.hooks(run.plan.catalog.plugins):
+        logger.warning("deprecated", plugin=plugin.owner, text=text)
+    for text in run.plan.warnings:
+        logger.warning("deprecated", text=text)
 
 
 def _notify(run: Run, logger: Any, hook: str, **arguments: Any) -> None:

@@ -22,7 +22,9 @@ from llamahome_core.errors import PluginError
 from llamahome_core.workspace import Workspace
 
 NAME = "plugins.lock"
-HEAD = "# The plugins that may load, as they were. Written by `llamahome plugins lock`.\nschema = 1\n"
+HEAD = (
+    "# The plugins that may load, as they were. Written by `llamahome plugins lock`.\nschema = 1\n"
+)
 _FIELDS = ("distribution", "version", "entry", "sha256")
 
 
@@ -110,7 +112,7 @@ class Lock:
         """All that *plugins* differ in from the lock, by name."""
         found = {plugin.name: plugin for plugin in plugins if plugin.entry is not None}
         drifts = {name: self._drift(plugin) for name, plugin in found.items()}
-        gone = {name: "it is not installed" for name in self.plugins.keys() - found.keys()}
+        gone = dict.fromkeys(self.plugins.keys() - found.keys(), "it is not installed")
         return {name: text for name, text in sorted((drifts | gone).items()) if text}
 
 
@@ -231,7 +233,7 @@ def _counts(name: str) -> bool:
 
 
 def _recorded(plugin: Plugin, site: Path) -> Iterator[tuple[str, Path]]:
-    """What the installer recorded beside the package: not scripts, which name this machine's Python.
+    """What the installer recorded beside the package: not scripts, which name this Python.
 
     Nor the metadata: name, version and entry point are in the lock as they are.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
-from llamahome_core import config
+from llamahome_core import config, deprecated
 from llamahome_core.assembly import absolute, assemble, folder_of, model_path, plain_recipe
 from llamahome_core.components import Kind
 from llamahome_core.config import ConfigError, Document, Merged, Problem
@@ -51,6 +51,7 @@ class Resolver:
         self.document = document
         self.for_run = for_run
         self.problems: list[Problem] = []
+        self.warnings: list[str] = []
 
     def root(self) -> Root | None:
         """The kernel's own tables."""
@@ -107,6 +108,7 @@ class Resolver:
         self.problems += [evolve(p, message=f"{p.message}{whose}") for p in problems]
         if found is None:
             return None
+        self._warn(component.config, at)
         return Selection(
             kind=kind.value,
             name=use,
@@ -167,6 +169,7 @@ class Resolver:
         self._refuse_extends()
         root = self.root()
         if root is not None:
+            self._warn(Root, ())
             self._require(root.required)
         table = self.merged.data
         model = self.model(table_of(table, "model"))
@@ -194,6 +197,11 @@ class Resolver:
             if isinstance(table, dict)
         ]
         return tuple(selection for selection in found if selection)
+
+    def _warn(self, cls: type[Any], at: config.Path) -> None:
+        # A resolved recipe holds every value: nobody chose those that are deprecated.
+        if self.merged.data.get("resolved") is not True:
+            self.warnings += deprecated.settings(self.merged, cls, at)
 
     def _require(self, required: tuple[str, ...]) -> None:
         """Check what must be installed, unless it is not even written as it must be."""
@@ -246,7 +254,8 @@ def resolve(catalog: Catalog, merged: Merged, document: Document | None) -> Plan
         ConfigError: Everything that is wrong, in file order.
         RequirementError: A distribution in ``required`` is missing or has the wrong version.
     """
-    recipe, root = Resolver(catalog, merged, document).recipe()
+    resolver = Resolver(catalog, merged, document)
+    recipe, root = resolver.recipe()
     return Plan(
         recipe=recipe,
         catalog=catalog,
@@ -254,6 +263,7 @@ def resolve(catalog: Catalog, merged: Merged, document: Document | None) -> Plan
         resolved=plain_recipe(recipe, root),
         text=document.text if document and document.path else None,
         suffix=document.path.suffix if document and document.path else ".toml",
+        warnings=tuple(resolver.warnings),
         bases=tuple(base for base in reversed(merged.documents) if base.extended),
     )
 

@@ -35,9 +35,7 @@ class Switched:
     kept_out: str
 
 
-def switch(
-    kernel: Kernel, name: str, asked: Policy, *, on: bool, user: bool = False
-) -> Switched:
+def switch(kernel: Kernel, name: str, asked: Policy, *, on: bool, user: bool = False) -> Switched:
     """Let the plugin *name* load, or not.
 
     A list is written where ``config set`` would write it. It begins with what the weaker file has,

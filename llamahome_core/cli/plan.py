@@ -9,7 +9,7 @@ import click
 
 from llamahome_core.cli.help import Command, as_json, assignments
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import echo, pairs, print_json, table
+from llamahome_core.cli.output import echo, pairs, print_json, table, warn
 from llamahome_core.errors import LlamaHomeError
 from llamahome_core.terminal import aside
 
@@ -39,6 +39,8 @@ def plan(state: State, recipe: str, assignments: tuple[str, ...], as_json: bool)
     with aside():  # settings classes and stages are code of plugins
         made = kernel.plan(recipe, assignments=assignments)
         details = stage_details(kernel.context(made), made)
+    for text in made.warnings:
+        warn(text)
     if as_json:
         print_json(
             "plan",
@@ -166,7 +168,9 @@ def _error_of(
             kernel = state.kernel
             settings_only(kernel.catalog, kernel.settings(None, assignments))
         else:
-            state.kernel.plan(recipe, assignments=assignments)
+            made = state.kernel.plan(recipe, assignments=assignments)
+            for text in made.warnings:
+                warn(text)
     except LlamaHomeError as error:
         return error
     return None

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from attrs import asdict, evolve
 
+from llamahome_core import deprecated
 from llamahome_core.checking import examine_apart
 from llamahome_core.cli.help import Group, as_json
 from llamahome_core.cli.main import State
@@ -17,6 +18,7 @@ from llamahome_core.errors import UnknownNameError, suggest
 from llamahome_core.inspection import Report, examine
 from llamahome_core.kernel import Kernel
 from llamahome_core.offers import Offer, offers_of
+from llamahome_core.requirements import misfit
 
 
 @click.group(
@@ -44,6 +46,8 @@ def list_plugins(state: State, as_json: bool) -> None:
     """List installed plugins with what became of each, and what is unavailable and why."""
     kernel = state.kernel
     offers = list(offers_of(kernel.catalog, warn))
+    for _, text in deprecated.hooks(kernel.plugins):
+        warn(text)
     found = sorted(kernel.plugins.all, key=lambda p: p.name)
     if as_json:
         print_json("plugins", plugins=[_record(plugin, offers) for plugin in found])
@@ -116,6 +120,8 @@ def check(ctx: click.Context, name: str, as_json: bool) -> None:
         echo(f"{plugin.name}  {report.status}  {plugin.origin}")
         if report.traceback is not None:
             echo(report.traceback)
+        for text in report.warnings:
+            echo(f"warning: {text}")
         for problem in report.problems:
             echo(f"problem: {problem}")
         if not report.problems:
@@ -129,7 +135,11 @@ def _report(plugin: Plugin, kernel: Kernel) -> Report:
     reason = evolve(kernel.plugins.policy, own=False).objection(plugin)
     if reason is not None:
         return Report(status="blocked", problems=[f"the plugin is blocked: {reason}"])
-    return examine_apart(plugin) if plugin.entry else examine(plugin)
+    report = examine_apart(plugin) if plugin.entry else examine(plugin)
+    if report.status == "broken" and plugin.entry and plugin.entry.dist and not plugin.is_own:
+        unfit = misfit(plugin.entry.dist)
+        report.problems += [unfit] if unfit else []
+    return report
 
 
 for _command in (enable, disable, lock):

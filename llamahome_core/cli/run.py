@@ -11,7 +11,7 @@ import click
 from llamahome_core.cli.endings import SILENT, crash, report
 from llamahome_core.cli.help import Command, as_json, assignments
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import echo, say
+from llamahome_core.cli.output import echo, say, warn
 from llamahome_core.components import Kind
 from llamahome_core.config import structure
 from llamahome_core.context import Stop
@@ -71,6 +71,8 @@ def run(  # one for each option
     kernel = state.kernel
     with aside():  # settings classes and stages are code of plugins
         plan = None if recipe is None else kernel.plan(recipe, assignments=assignments)
+    for text in plan.warnings if plan else ():
+        warn(text)
     log.show(state.verbosity, json=state.log_format == "json")
     monitors = _console(kernel, state, "json" if as_json else progress)
     stop = Stop()
