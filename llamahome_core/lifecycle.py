@@ -91,6 +91,7 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
         selections,
         run.directory,
         logger,
+        owners={n: p.owner for n, p in run.plan.catalog.plugins.active.items() if not p.is_own},
         secret=lambda name: read_secret(name, run.context.variable),
     )
     monitors.start()

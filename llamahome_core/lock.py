@@ -75,7 +75,7 @@ class Lock:
             return cls(_plugins(tomllib.loads(path.read_text(encoding="utf-8"))))
         except OSError as error:
             raise _unreadable(path, error.strerror or str(error), "C109") from None
-        except (TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError) as error:  # of another form
             raise _unreadable(path, str(error), "C107") from None
 
     def write(self, workspace: Workspace) -> Path:

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -54,6 +54,7 @@ class _Child:
     log: Path
     process: subprocess.Popen[bytes]
     pipe: IO[bytes]
+    whose: str = ""
 
     def let_go(self) -> None:
         """Say that no more events come. A byte, because a fork of the run may hold the pipe."""
@@ -94,6 +95,7 @@ class Monitors:
         log: Told of monitors that failed.
         offset: Where the events of this session start, in bytes; if it is not given, where the
             file ends when the monitors start.
+        owners: Names of third parties' plugins, and what to call them in messages.
         secret: Finds the secret that a reference in their settings names.
     """
 
@@ -101,6 +103,7 @@ class Monitors:
     directory: Path
     log: Log
     offset: int | None = None
+    owners: Mapping[str, str] = field(factory=dict)
     secret: Callable[[str], str] = lambda name: read_secret(name, os.environ.get)
     _children: list[_Child] = field(init=False, factory=list)
 
@@ -117,7 +120,7 @@ class Monitors:
             try:
                 self._children.append(self._spawn(name, selection))
             except Exception as error:  # noqa: BLE001  # a monitor never stops a run
-                message = f"monitor {name!r} could not be started: {error}"
+                message = f"monitor {name!r}{self._from(selection)} could not be started: {error}"
                 self.log.warning(message)
 
     def close(self, timeout: float = 10.0) -> None:
@@ -133,7 +136,7 @@ class Monitors:
                 child.let_go()
             for child in children:
                 if trouble := child.reap(deadline):
-                    message = f"monitor {child.name!r} {trouble}; see {child.log}"
+                    message = f"monitor {child.name!r}{child.whose} {trouble}; see {child.log}"
                     self.log.warning(message)
         finally:
             for child in children:
@@ -162,7 +165,13 @@ class Monitors:
         assert process.stdin is not None  # noqa: S101  # it was started with one
         with suppress(BrokenPipeError):  # it has died already: close() tells
             process.stdin.write(line)
-        return _Child(name, Path(order["log"]), process, process.stdin)
+        whose = self._from(selection)
+        return _Child(name, Path(order["log"]), process, process.stdin, whose)
+
+    def _from(self, selection: Any) -> str:
+        """Whose the monitor is, for messages, if it is a third party's."""
+        owner = self.owners.get(selection.plugin)
+        return f" (from {owner})" if owner else ""
 
 
 def _path_of(thing: type) -> str:

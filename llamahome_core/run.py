@@ -141,8 +141,7 @@ def end_fields(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:
     fields: dict[str, Any] = {"status": outcome.status, "seconds": round(seconds, 3)}
     fields["metrics"] = outcome.metrics
     error = outcome.error
-    owner = provenance.culprit(error, run.plan.catalog.plugins.all) if error else None
-    whose = f" (in plugin {owner.owner})" if owner else ""
+    whose = provenance.blame(error, run.plan.catalog.plugins.all) if error else ""
     if isinstance(error, LlamaHomeError):
         fields |= {"error": f"{error.message}{whose}", "hint": error.hint, "code": error.code}
     elif error is not None:

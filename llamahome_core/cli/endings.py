@@ -87,6 +87,7 @@ def left(error: SystemExit) -> PluginError:
 def report(error: LlamaHomeError, state: State) -> int:
     """Show a foreseen error on stderr; returns the exit code."""
     from llamahome_core.config import ConfigError, render
+    from llamahome_core.provenance import blame
 
     if state.verbosity > SILENT:
         color = use_color(state.color)
@@ -95,7 +96,8 @@ def report(error: LlamaHomeError, state: State) -> int:
         else:
             head = clean(f"error[{error.code}]")
             head = click.style(head, fg="red", bold=True) if color else head
-            say(f"{head}: {clean(error.message, keep=LINES)}", styled=True)
+            whose = blame(error, state.known_plugins)
+            say(f"{head}: {clean(error.message + whose, keep=LINES)}", styled=True)
             if error.hint:
                 say(f"  fix: {error.hint}")
             say(f"  docs: llamahome explain {error.code}")
