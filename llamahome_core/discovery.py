@@ -90,7 +90,7 @@ class Policy:
         """Why *plugin* may not load; None if it may. Imports nothing of it."""
         if not self.allows(plugin.name, plugin.origin):
             reasons = list(self.reasons(plugin.name))
-            return "; ".join(reasons) or "the settings cannot be read: only LlamaHome's own load"
+            return "; ".join(reasons) or "only LlamaHome's own plugins may load"
         # What a program hands over as an object is its own, and in no lock.
         return self.vet(plugin) if self.vet is not None and plugin.entry is not None else None
 

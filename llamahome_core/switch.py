@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from llamahome_core import changes, config
+from llamahome_core.config import ConfigError
 from llamahome_core.discovery import Policy
 from llamahome_core.errors import UnknownNameError, suggest
 from llamahome_core.kernel import Kernel
 from llamahome_core.policy import in_effect
+from llamahome_core.recipe import PluginPolicy
 
 
 @frozen(kw_only=True)
@@ -55,14 +56,13 @@ def switch(kernel: Kernel, name: str, asked: Policy, *, on: bool, user: bool = F
     before = _lists(kernel, user=user)
     installed = {plugin.name for plugin in kernel.plugins.all}
     after = _enabled(before, name, installed) if on else _disabled(before, name, installed)
-    changed = {key: value for key, value in after.items() if value != before[key]}
-    files = tuple(dict.fromkeys(_write(kernel, k, v or [], user=user) for k, v in changed.items()))
-    now = _lists(kernel, user=user)
+    changed = [key for key in ("block", "enable") if getattr(after, key) != getattr(before, key)]
+    files = [_write(kernel, key, getattr(after, key), user=user) for key in changed]
     return Switched(
         name=name,
-        files=files,
-        block=tuple(now["block"] or ()),
-        enable=None if now["enable"] is None else tuple(now["enable"]),
+        files=tuple(dict.fromkeys(files)),
+        block=after.block,
+        enable=after.enable,
         kept_out=_kept_out(kernel, name, asked),
     )
 
@@ -75,36 +75,43 @@ def _kept_out(kernel: Kernel, name: str, asked: Policy) -> str:
     return (policy.objection(found[0]) or "") if found else "it is not installed"
 
 
-Lists = dict[str, list[str] | None]
+@frozen
+class _Lists:
+    block: tuple[str, ...]
+    enable: tuple[str, ...] | None
 
 
-def _lists(kernel: Kernel, *, user: bool) -> Lists:
+def _lists(kernel: Kernel, *, user: bool) -> _Lists:
     """The lists as the file that is to be changed has them, or the weaker one below it."""
     documents = changes.documents(kernel, user=True)
     if not user:
         documents += changes.documents(kernel, user=False)
-    table: Any = config.merge(documents).data.get("plugins", {})
-    return {key: table.get(key) for key in ("block", "enable")}
+    merged = config.merge(documents)
+    found, problems = config.structure(
+        merged.data.get("plugins", {}), PluginPolicy, at=("plugins",)
+    )
+    if found is None:
+        raise ConfigError(merged.locate(problems))
+    return _Lists(found.block, found.enable)
 
 
-def _enabled(lists: Lists, name: str, installed: set[str]) -> Lists:
-    block, enable = lists["block"], lists["enable"]
-    if name not in installed and name not in (block or ()):
-        raise _unknown(name, installed | set(block or ()))
-    if block is not None:
-        block = [other for other in block if other != name]
+def _enabled(lists: _Lists, name: str, installed: set[str]) -> _Lists:
+    if name not in installed and name not in lists.block:
+        raise _unknown(name, installed | set(lists.block))
+    block = tuple(other for other in lists.block if other != name)
+    enable = lists.enable
     if enable is not None and name in installed and name not in enable:
-        enable = [*enable, name]
-    return {"block": block, "enable": enable}
+        enable = (*enable, name)
+    return _Lists(block, enable)
 
 
-def _disabled(lists: Lists, name: str, installed: set[str]) -> Lists:
-    block, enable = lists["block"], lists["enable"]
+def _disabled(lists: _Lists, name: str, installed: set[str]) -> _Lists:
+    enable = lists.enable or ()
     if name in installed:
-        return lists | {"block": block if name in (block or ()) else [*(block or ()), name]}
-    if name not in (enable or ()):
-        raise _unknown(name, installed | set(enable or ()))
-    return lists | {"enable": [other for other in enable or () if other != name]}
+        return lists if name in lists.block else evolve(lists, block=(*lists.block, name))
+    if name not in enable:
+        raise _unknown(name, installed | set(enable))
+    return evolve(lists, enable=tuple(other for other in enable if other != name))
 
 
 def _unknown(name: str, known: set[str]) -> UnknownNameError:
@@ -115,7 +122,7 @@ def _unknown(name: str, known: set[str]) -> UnknownNameError:
     )
 
 
-def _write(kernel: Kernel, key: str, names: list[str], *, user: bool) -> Path:
+def _write(kernel: Kernel, key: str, names: tuple[str, ...], *, user: bool) -> Path:
     """Write the list; one that is empty, and hides none of a weaker file, is not needed."""
     below = [] if user else changes.documents(kernel, user=True)
     hides = config.merge(below).data.get("plugins", {}).get(key) is not None

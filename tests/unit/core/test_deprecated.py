@@ -147,9 +147,7 @@ def _aged() -> types.SimpleNamespace:
     def llamahome_caches() -> Any:
         yield Component(name="aged", summary="Old.", config=Config, factory="lh_fakes:build")
 
-    return types.SimpleNamespace(
-        __name__="aging", llamahome_caches=hookimpl(llamahome_caches)
-    )
+    return types.SimpleNamespace(__name__="aging", llamahome_caches=hookimpl(llamahome_caches))
 
 
 def test_a_deprecated_setting_is_told_with_its_line_and_what_to_write(make_kernel, tmp_path):

@@ -155,7 +155,7 @@ def test_folders_that_link_in_a_circle_end(plugin):
     assert hashed(plugin)
 
 
-def test_own_plugins_are_locked_by_their_version(workspace):
+def test_own_plugins_are_locked_by_their_version():
     """They were released and installed together with what would hash them."""
     own = next(p for p in discover() if p.is_own)
     lock = Lock.of([own])
@@ -217,7 +217,7 @@ def test_a_lock_that_cannot_be_read_lets_nothing_foreign_load(make_kernel, works
 
 
 @pytest.fixture
-def locked(make_kernel: Any, workspace: Any) -> Callable[..., Any]:
+def locked(make_kernel: Any) -> Callable[..., Any]:
     """Makes a kernel that loads only what the lock says."""
 
     def make(*plugins: Plugin, **more: Any) -> Any:
