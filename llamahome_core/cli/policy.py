@@ -102,7 +102,7 @@ def _switch(state: State, name: str, *, on: bool, user: bool, as_json: bool) -> 
     examples=[
         ("llamahome plugins lock", "write down what each plugin is now"),
         ("llamahome plugins lock --check", "is each still what was written down?"),
-        ("llamahome --locked run recipe.toml", "import nothing that has changed"),
+        ("llamahome plugins lock --check --json", "the same for a script"),
     ],
 )
 @click.option("--check", is_flag=True, help="Compare, and change nothing.")
