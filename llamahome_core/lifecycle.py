@@ -54,12 +54,18 @@ def live(plan: Plan, context: Context, monitors: Sequence[Selection]) -> Outcome
             name=directory.name, directory=directory, plan=plan, context=context, events=events
         )
         try:
-            with log.captured(directory / "log" / "run.log"):
+            with log.captured(directory / "log" / "run.log", _packages(plan)):
                 return _watched(run, monitors)
         finally:
             context.stop.listener = None
             with contextlib.suppress(StorageError):  # it was synced, or the disk fails anyway
                 events.close()
+
+
+def _packages(plan: Plan) -> set[str]:
+    """Of third parties' plugins: a logger that is called like one says whose line it is."""
+    active = plan.catalog.plugins.active.values()
+    return {p.entry.module.partition(".")[0] for p in active if p.entry and not p.is_own}
 
 
 def _begin(directory: Path, plan: Plan) -> None:

@@ -95,7 +95,7 @@ def test_switching_has_a_form_for_scripts(type_, kernel):
 
 
 def test_an_unknown_name_is_refused_with_the_nearest(type_):
-    code, out, err = type_("plugins", "disable", "falt")
+    code, out, err = type_("plugins", "disable", "flatt")
 
     assert (code, out) == (4, "")
     assert "did you mean 'flat'?" in err

@@ -171,6 +171,26 @@ def test_an_error_that_names_its_plugin_does_not_name_it_twice(flat):
     assert blame(raised(Ref("llamahome_flat.flat:fail").load(), refuse), [flat]) == ""
 
 
+def test_what_a_plugin_logs_is_in_the_log_of_the_run_under_its_own_name(
+    make_kernel, tables, fakes, make_plugin
+):
+    """The name of the logger begins with its package: that says whose line it is."""
+    chatty = make_plugin(
+        "chatty",
+        "x = 1",
+        work="import logging\ndef work():\n    logging.getLogger(__name__).info('hello')\n",
+    )
+    fakes.work = lambda _: Ref("llamahome_chatty.work:work").load()()
+    kernel = make_kernel(plugins=[chatty])
+
+    kernel.run(tables)
+
+    lines = (kernel.workspace.runs / "small-1" / "log" / "run.log").read_text().splitlines()
+    assert [r["logger"] for r in map(json.loads, lines) if r["event"] == "hello"] == [
+        "llamahome_chatty.work"
+    ]
+
+
 def test_a_run_that_fails_in_a_plugin_names_it(make_kernel, tables, fakes, flat):
     """In the event that people and monitors read."""
     fakes.work = lambda _: Ref("llamahome_flat.flat:fail").load()()
