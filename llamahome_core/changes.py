@@ -113,9 +113,9 @@ def _check(kernel: Kernel, file: Path, text: str, said: Origin | None) -> None:
     edited = {file: text}
     new = dict(_problems(kernel, Sources(edited=edited)))
     new |= dict(_problems(kernel, Sources(edited=edited, last=file)))
-    if new and file.exists():
+    if new:
         old = dict(_problems(kernel, Sources()))
-        old |= dict(_problems(kernel, Sources(last=file)))
+        old |= dict(_problems(kernel, Sources(last=file))) if file.exists() else {}
         new = {key: problem for key, problem in new.items() if key not in old}
     if new:
         raise ConfigError([_blame(problem, file, said) for problem in new.values()])

@@ -72,9 +72,9 @@ class Ref:
                 for attribute in attributes.split("."):
                     found = getattr(found, attribute)
         except (Exception, SystemExit, GeneratorExit) as error:
-            raise PluginError(
-                f"cannot import {self.path!r}: {type(error).__name__}: {error}"
-            ) from error
+            told = PluginError(f"cannot import {self.path!r}: {type(error).__name__}: {error}")
+            told.module = module
+            raise told from error
         return found
 
 

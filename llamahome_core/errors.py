@@ -62,9 +62,14 @@ class LlamaHomeError(Exception):
 
 
 class PluginError(LlamaHomeError):
-    """A plugin cannot be used."""
+    """A plugin cannot be used.
+
+    Attributes:
+        module: The module that could not be imported, if that is why.
+    """
 
     code = "P201"
+    module: str | None = None
 
 
 class BrokenPluginError(PluginError):

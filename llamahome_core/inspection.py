@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import define, evolve, field, fields
 
-from llamahome_core import hookspecs
+from llamahome_core import deprecated, hookspecs
 from llamahome_core.components import Kind, PackagedRecipe
 from llamahome_core.discovery import Plugin, Policy
 from llamahome_core.errors import PluginError, suggest
@@ -30,6 +30,7 @@ class Report:
         traceback: The same at length.
         offers: What it declares: kind, name, summary, missing modules, and how to install them.
         problems: All that is wrong, in words.
+        warnings: Deprecated hooks and arguments that it implements.
         printed: What it printed in a process of its own.
     """
 
@@ -38,6 +39,7 @@ class Report:
     traceback: str | None = None
     offers: list[dict[str, Any]] = field(factory=list)
     problems: list[str] = field(factory=list)
+    warnings: list[str] = field(factory=list)
     printed: str = ""
 
 
@@ -61,6 +63,7 @@ def examine(plugin: Plugin, phase: Callable[[str], None] = lambda _: None) -> Re
     phase("what it names was imported")
     problems += _each(_references(catalog, offers))
     report = Report(fresh.status, offers=[o.plain() for o in offers], problems=problems)
+    report.warnings = [text for _, text in deprecated.hooks(plugins)]
     if (error := fresh.error) is not None:
         report.error = f"{type(error).__name__}: {error}".removesuffix(": ")
         report.traceback = "".join(traceback.format_exception(error)).rstrip()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from llamahome_core.discovery import Plugin, Policy, discover, from_object
 from llamahome_core.errors import PluginError, RunError, UnknownNameError, suggest
 from llamahome_core.plugins import Plugins
-from llamahome_core.policy import settings_policy
+from llamahome_core.policy import in_effect
 from llamahome_core.registry import Catalog
 from llamahome_core.terminal import aside
 from llamahome_core.workspace import Workspace
@@ -66,11 +66,13 @@ class Kernel:
         self.user_file = user_file
         found = list(discover() if plugins is None else plugins)
         found += [from_object(thing) for thing in extra]
-        policy = policy or Policy.from_environment(self.environ)
-        settings, self.settings_error = settings_policy(
-            self.workspace, self.environ, self.user_file
+        policy, self.settings_error = in_effect(
+            policy or Policy.from_environment(self.environ),
+            self.workspace,
+            self.environ,
+            self.user_file,
         )
-        self.plugins = Plugins(found, policy.narrowed(settings))
+        self.plugins = Plugins(found, policy)
         self.catalog = Catalog(self.plugins)
 
     # --- Recipes --------------------------------------------------------------------------------
@@ -151,7 +153,7 @@ class Kernel:
                 return Path(str(files(record.package) / record.file))
         except ImportError as error:
             raise PluginError(
-                f"recipe {name!r} of plugin {plugin.name!r} cannot be found: {error}"
+                f"recipe {name!r} of plugin {plugin.owner} cannot be found: {error}"
             ) from error
 
     def plan(

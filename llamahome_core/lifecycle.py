@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import evolve
 
-from llamahome_core import log
+from llamahome_core import deprecated, log, provenance
 from llamahome_core.config import structure
 from llamahome_core.context import Context
 from llamahome_core.discovery import Plugin
@@ -62,12 +62,18 @@ def live(plan: Plan, context: Context, monitors: Sequence[Selection]) -> Outcome
             name=directory.name, directory=directory, plan=plan, context=context, events=events
         )
         try:
-            with log.captured(directory / "log" / "run.log"):
+            with log.captured(directory / "log" / "run.log", _packages(plan)):
                 return _watched(run, monitors)
         finally:
             context.stop.listener = None
             with contextlib.suppress(StorageError):  # it was synced, or the disk fails anyway
                 events.close()
+
+
+def _packages(plan: Plan) -> set[str]:
+    """Of third parties' plugins: a logger that is called like one says whose line it is."""
+    active = plan.catalog.plugins.active.values()
+    return {p.entry.module.partition(".")[0] for p in active if p.entry and not p.is_own}
 
 
 def _begin(directory: Path, plan: Plan) -> None:
@@ -99,12 +105,14 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
         _of_terminal_one(selections),
         run.directory,
         logger,
+        owners={n: p.owner for n, p in run.plan.catalog.plugins.active.items() if not p.is_own},
         secret=lambda name: read_secret(name, run.context.variable),
     )
     monitors.start()
     run.events.listener = lambda: _tell_died(run, monitors, logger)
     try:
         _announce(run)
+        _deprecate(run, logger)
         _notify(run, logger, "llamahome_run_started")
         outcome = carry_out(run)
         run.context.stop.listener = None  # what is over cannot be stopped
@@ -142,7 +150,7 @@ def _tell_died(run: Run, monitors: Monitors, logger: Any) -> None:
 
 
 def _announce(run: Run) -> None:
-    recipe = run.plan.recipe
+    recipe, plugins = run.plan.recipe, run.plan.catalog.plugins.active
     run.status("running")
     run.events.emit(
         "run",
@@ -154,12 +162,24 @@ def _announce(run: Run) -> None:
         directory=str(run.directory),
         pid=os.getpid(),
         versions=environment()["versions"],
+        plugins={name: plugin.origin for name, plugin in plugins.items()},
     )
+    if run.context.resume and (before := provenance.recorded(run.directory)):
+        for text in provenance.differences(before, provenance.record(plugins.values())):
+            run.context.warn(text)
+
+
+def _deprecate(run: Run, logger: Any) -> None:
+    """Log what goes away; it is no failure, and people are told by the command."""
+    for plugin, text in deprecated.hooks(run.plan.catalog.plugins):
+        logger.warning("deprecated", plugin=plugin.owner, text=text)
+    for text in run.plan.warnings:
+        logger.warning("deprecated", text=text)
 
 
 def _notify(run: Run, logger: Any, hook: str, **arguments: Any) -> None:
     for plugin, error in run.plan.catalog.plugins.notify(hook, run=run, **arguments):
-        logger.warning("observer failed", plugin=plugin.name, error=repr(error))
+        logger.warning("observer failed", plugin=plugin.owner, error=repr(error))
 
 
 def _conclude(run: Run, outcome: Outcome, seconds: float) -> Outcome:

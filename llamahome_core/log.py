@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,18 +107,22 @@ class _Host(logging.Handler):
 
 
 @contextlib.contextmanager
-def captured(path: Path) -> Iterator[None]:
+def captured(path: Path, plugins: Iterable[str] = ()) -> Iterator[None]:
     """Write everything that is logged in the block to *path* as JSON lines, libraries included.
 
     Libraries' records go to the file instead of the screen: their handlers are taken off and
     given back at the end.
+
+    Args:
+        path: The file.
+        plugins: Packages of third parties' plugins, whose loggers are called like them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setLevel(logging.DEBUG)
     handler.setFormatter(_formatter(json=True, color=False))
     taken: list[tuple[logging.Logger, list[logging.Handler], bool, int]] = []
-    for name in (NAME, *THIRD_PARTY):
+    for name in (NAME, *THIRD_PARTY, *plugins):
         log = logging.getLogger(name)
         taken.append((log, log.handlers[:], log.propagate, log.level))
         own = name == NAME

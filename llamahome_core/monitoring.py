@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -56,6 +56,7 @@ class _Child:
     log: Path
     process: subprocess.Popen[bytes]
     pipe: IO[bytes]
+    whose: str = ""
     told: bool = False
 
     def let_go(self) -> None:
@@ -102,6 +103,7 @@ class Monitors:
         log: Told of monitors that failed.
         offset: Where the events of this session start, in bytes; if it is not given, where the
             file ends when the monitors start.
+        owners: Names of third parties' plugins, and what to call them in messages.
         secret: Finds the secret that a reference in their settings names.
     """
 
@@ -109,6 +111,7 @@ class Monitors:
     directory: Path
     log: Log
     offset: int | None = None
+    owners: Mapping[str, str] = field(factory=dict)
     secret: Callable[[str], str] = lambda name: read_secret(name, os.environ.get)
     _children: list[_Child] = field(init=False, factory=list)
     _looked: float = field(init=False, default=0.0)
@@ -127,7 +130,7 @@ class Monitors:
             try:
                 self._children.append(self._spawn(name, selection, number))
             except Exception as error:  # noqa: BLE001  # a monitor never stops a run
-                message = f"monitor {name!r} could not be started: {error}"
+                message = f"monitor {name!r}{self._from(selection)} could not be started: {error}"
                 self.log.warning(message)
 
     def died(self) -> Iterator[tuple[Any, str]]:
@@ -157,7 +160,7 @@ class Monitors:
                 child.let_go()
             for child in children:
                 if (trouble := child.reap(deadline)) and not child.told:
-                    message = f"monitor {child.name!r} {trouble}; see {child.log}"
+                    message = f"monitor {child.name!r}{child.whose} {trouble}; see {child.log}"
                     self.log.warning(message)
         finally:
             for child in children:
@@ -187,7 +190,13 @@ class Monitors:
         assert process.stdin is not None  # noqa: S101  # it was started with one
         with suppress(BrokenPipeError):  # it has died already: close() tells
             process.stdin.write(line)
-        return _Child(name, selection, Path(order["log"]), process, process.stdin)
+        whose = self._from(selection)
+        return _Child(name, selection, Path(order["log"]), process, process.stdin, whose)
+
+    def _from(self, selection: Any) -> str:
+        """Whose the monitor is, for messages, if it is a third party's."""
+        owner = self.owners.get(selection.plugin)
+        return f" (from {owner})" if owner else ""
 
 
 def _path_of(thing: type) -> str:

@@ -28,6 +28,7 @@ class Plan:
         resolved: The recipe as plain values, defaults included.
         text: The recipe file as written, if it came from a file.
         suffix: The recipe file's suffix.
+        warnings: What is deprecated of the settings that it uses, with the place of each.
         bases: What the recipe extends, the nearest first.
     """
 
@@ -37,6 +38,7 @@ class Plan:
     resolved: Mapping[str, Any]
     text: str | None = None
     suffix: str = ".toml"
+    warnings: tuple[str, ...] = ()
     bases: tuple[Document, ...] = ()
 
     def resolved_toml(self) -> str:

@@ -53,7 +53,8 @@ class Plugins:
         self.all.append(plugin)
         if plugin.status != "found":
             return
-        if not self.policy.allows(plugin.name, plugin.origin):
+        plugin.reason = self.policy.objection(plugin)
+        if plugin.reason is not None:
             plugin.status = "blocked"
             return
         with self._at_its_own_risk(plugin):
@@ -90,8 +91,7 @@ class Plugins:
         plugin.status, plugin.error = "broken", error
         if self.policy.strict:
             raise BrokenPluginError(
-                f"plugin {plugin.name!r} ({plugin.origin}) is broken: "
-                f"{type(error).__name__}: {error}",
+                f"plugin {plugin.name!r} ({plugin.origin}) is broken: {plugin.why}",
                 hint=f"run without it: llamahome -p no:{plugin.name} …",
             ) from error
 
@@ -104,6 +104,11 @@ class Plugins:
     def broken(self) -> list[Plugin]:
         """Those that failed to load or to declare."""
         return [p for p in self.all if p.status == "broken"]
+
+    @property
+    def blocked(self) -> list[Plugin]:
+        """Those that were not imported."""
+        return [p for p in self.all if p.status == "blocked"]
 
     def records(self, hook: str, record: type[T]) -> Iterator[tuple[Plugin, T]]:
         """What a declaring *hook* yields, plugin by plugin, so that one failure is one plugin's.

@@ -6,15 +6,18 @@ files are searched for the word first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamahome_core.discovery import Policy
+from attrs import evolve
+
+from llamahome_core.discovery import Plugin, Policy
+from llamahome_core.errors import UnknownNameError, suggest
 from llamahome_core.workspace import PROJECT_FILES, Workspace, user_file
 
 if TYPE_CHECKING:
-    from llamahome_core.config import ConfigError
+    from llamahome_core.config import ConfigError, Merged
 
 
 def settings_policy(
@@ -41,7 +44,51 @@ def settings_policy(
     if found is None:
         return Policy(own=True), config.ConfigError(merged.locate(problems))
     only = None if found.enable is None else frozenset(found.enable)
-    return Policy(only=only, blocked=frozenset(found.block), strict=found.strict), None
+    narrow = Policy(only=only, source=_said(merged, "enable"))
+    block = Policy(blocked=frozenset(found.block), source=_said(merged, "block"))
+    switches = Policy(strict=found.strict, locked=found.locked)
+    return narrow.narrowed(block).narrowed(switches), None
+
+
+def _said(merged: Merged, key: str) -> str:
+    """Who says it, for messages: ``plugins.block (.config/llamahome.toml:3:9)``."""
+    origin = merged.origin(("plugins", key))
+    return f"plugins.{key} ({origin.place()})" if origin else f"plugins.{key}"
+
+
+def in_effect(
+    asked: Policy, workspace: Workspace, environ: Mapping[str, str], user: Path | None = None
+) -> tuple[Policy, ConfigError | None]:
+    """What *asked* and the settings allow together, and the lock if either asks for it.
+
+    Without a lock that can be read, as without settings, only LlamaHome's own plugins load.
+    """
+    settings, error = settings_policy(workspace, environ, user)
+    policy = asked.narrowed(settings)
+    if not policy.locked or error is not None:
+        return policy, error
+    from llamahome_core.config import ConfigError
+    from llamahome_core.lock import Lock
+
+    try:
+        return evolve(policy, vet=Lock.read(workspace).objection), None
+    except ConfigError as unreadable:
+        return evolve(policy, own=True), unreadable
+
+
+def refuse_unknown(asked: Policy, plugins: Iterable[Plugin]) -> None:
+    """Refuse a misspelt name: it would load nothing, or block nothing, without a word.
+
+    Raises:
+        UnknownNameError: *asked* names a plugin that is not installed.
+    """
+    known = {plugin.name for plugin in plugins}
+    for name in sorted({*(asked.only or ()), *asked.blocked} - known):
+        close = suggest(name, known)
+        raise UnknownNameError(
+            f"{asked.source}: no plugin is called {name!r}",
+            hint=f"did you mean {close[0]!r}?" if close else "llamahome plugins",
+        )
 
 
 def _is_mentioned(workspace: Workspace, environ: Mapping[str, str], user: Path) -> bool:

@@ -179,6 +179,8 @@ class PluginPolicy:
     """These plugins are never imported."""
     strict: bool = False
     """A broken plugin ends the command instead of being set aside."""
+    locked: bool = False
+    """Only plugins that are what `.config/plugins.lock` says are imported."""
 
 
 @frozen(kw_only=True)

@@ -53,7 +53,8 @@ class Catalog:
         Raises:
             UnknownNameError: Nobody offers it.
             AmbiguousNameError: Several plugins do, and the name does not say which is meant.
-            BrokenPluginError: Nobody offers it, and a plugin that might have is broken.
+            BrokenPluginError: Nobody offers it, and a plugin that might have is broken,
+                or is not what ``plugins.lock`` says.
         """
         owner, _, short = name.rpartition(":")
         owned = self.components(kind)
@@ -64,10 +65,14 @@ class Catalog:
             raise _ambiguous(kind, name, matches)
         known = sorted({c.name for _, c in owned})
         close = suggest(short, known)
-        broken = [p for p in self.plugins.broken if owner in {"", p.name}]
-        if broken and (owner or not close):
-            raise _perhaps_broken(kind, name, broken)
+        meant = [p for p in self.plugins.all if owner in {"", p.name}]
+        lost = [p for p in meant if p.status == "broken" or p.has_drifted]
+        if lost and (owner or not close):
+            raise _perhaps_lost(kind, name, lost)
         hint = f"did you mean {' or '.join(map(repr, close))}?" if close else None
+        blocked = [f"{p.owner}: {p.reason}" for p in meant if p.status == "blocked"]
+        if blocked and (owner or not close):
+            hint = f"plugins that are blocked may offer it: {', '.join(blocked)}"
         raise UnknownNameError(
             f"no {kind.title} is called {name!r}",
             hint=hint or f"installed: {', '.join(known) or 'none'}",
@@ -109,7 +114,9 @@ class Catalog:
         for plugin, stage in self._of("llamahome_stages", Stage):
             if stage.name in owned:
                 other = owned[stage.name][0]
-                raise PluginError(f"{other.name} and {plugin.name} both declare stage {stage.name}")
+                raise PluginError(
+                    f"{other.owner} and {plugin.owner} both declare stage {stage.name}"
+                )
             owned[stage.name] = (plugin, stage)
         return [owned[name] for name in _ordered({n: s.after for n, (_, s) in owned.items()})]
 
@@ -159,9 +166,11 @@ def _ambiguous(kind: Kind, name: str, matches: Iterable[Owned]) -> AmbiguousName
     )
 
 
-def _perhaps_broken(kind: Kind, name: str, broken: list[Plugin]) -> BrokenPluginError:
-    listed = ", ".join(f"{p.name} ({p.error})" for p in broken)
+def _perhaps_lost(kind: Kind, name: str, lost: list[Plugin]) -> BrokenPluginError:
+    """Nobody knows whether it is theirs: what did not load has declared nothing."""
+    listed = ", ".join(f"{p.name} ({p.origin}: {p.why})" for p in lost)
+    drifted = lost[0].has_drifted
     return BrokenPluginError(
-        f"no {kind.title} is called {name!r}, and these plugins failed to load: {listed}",
-        hint=f"llamahome plugins check {broken[0].name}",
+        f"no {kind.title} is called {name!r}, and these plugins did not load: {listed}",
+        hint=f"llamahome plugins {'lock --check' if drifted else f'check {lost[0].name}'}",
     )

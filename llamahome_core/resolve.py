@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-from attrs import evolve
+from typing import Any
 
 from llamahome_core import config
 from llamahome_core.assembly import absolute, assemble, folder_of, model_path, plain_recipe
+from llamahome_core.choosing import Chooser
 from llamahome_core.components import Command, Kind
 from llamahome_core.config import ConfigError, Document, Merged, Problem
-from llamahome_core.errors import (
-    AmbiguousNameError,
-    BrokenPluginError,
-    LlamaHomeError,
-    UnavailableError,
-    suggest,
-)
-from llamahome_core.hookspecs import PROJECT
+from llamahome_core.errors import suggest
 from llamahome_core.plan import Plan
 from llamahome_core.recipe import Recipe, Selection
 from llamahome_core.registry import Catalog
+from llamahome_core.required import check_required
+from llamahome_core.requirements import parse
 from llamahome_core.root import (
     DEFAULTS,
     Root,
     Table,
-    check_required,
     drop_alternatives,
     late,
     places,
     table_of,
 )
 
-__all__ = ["DEFAULTS", "Resolver", "Root", "check_required", "resolve", "settings_only"]
-
-T = TypeVar("T")
+__all__ = ["DEFAULTS", "Resolver", "Root", "resolve", "settings_only"]
 
 
-class Resolver:
+class Resolver(Chooser):
     """Turns merged layers into a plan; collects every problem before it gives up.
 
     Args:
@@ -57,11 +47,9 @@ class Resolver:
         *,
         for_run: bool = True,
     ) -> None:
-        self.catalog = catalog
-        self.merged = merged
+        super().__init__(catalog, merged, for_run=for_run)
         self.document = document
-        self.for_run = for_run
-        self.problems: list[Problem] = []
+        self.warnings: list[str] = []
 
     def root(self) -> Root | None:
         """The kernel's own tables."""
@@ -69,85 +57,6 @@ class Resolver:
         told = {problem.path for problem in self.merged.problems}
         self.problems += [problem for problem in problems if problem.path not in told]
         return root
-
-    def selection(self, kind: Kind, table: Table, at: config.Path) -> Selection | None:
-        """The component that *table* chooses, with its settings."""
-        settings = dict(table)
-        role = settings.pop("role", "train") if kind is Kind.DATA_SOURCE else "train"
-        if role not in ("train", "evaluate"):
-            self.problems.append(
-                Problem(
-                    "C105", f'`role` must be "train" or "evaluate", got {role!r}', (*at, "role")
-                )
-            )
-            role = "train"
-        use = settings.pop("use", DEFAULTS.get(kind))
-        if not isinstance(use, str):
-            self._missing_use(kind, use, at)
-            return None
-        return self._bind(kind, use, settings, at, role)
-
-    def _missing_use(self, kind: Kind, use: object, at: config.Path) -> None:
-        known = sorted({c.name for _, c in self.catalog.components(kind)})
-        problem = Problem("C103", f"this {kind.title} has no `use`", at)
-        if use is not None:
-            _, (problem,) = config.structure(use, str, at=(*at, "use"))
-        self.problems.append(evolve(problem, fix=f"choose one: {', '.join(known)}", edit=None))
-
-    def _bind(
-        self, kind: Kind, use: str, settings: Table, at: config.Path, role: Any
-    ) -> Selection | None:
-        try:
-            plugin, component = self.catalog.find(kind, use)
-            if self.for_run:
-                component.require()
-        except UnavailableError as error:
-            self.problems.append(Problem("P204", error.message, (*at, "use"), fix=error.hint))
-            return None
-        except AmbiguousNameError as error:
-            self._ambiguous(kind, use, at, error)
-            return None
-        except LlamaHomeError as error:
-            self._unknown((*at, "use"), error)
-            return None
-        found: Any
-        found, problems = config.structure(settings, component.config, at=at)
-        self.problems += problems
-        settled = self._followed(at, lambda: absolute(found, at, self.merged))
-        if found is None or settled is None:
-            return None
-        return Selection(
-            kind=kind.value,
-            name=use,
-            plugin=plugin.name,
-            component=component,
-            config=settled,
-            role=role,
-        )
-
-    def _ambiguous(self, kind: Kind, use: str, at: config.Path, error: LlamaHomeError) -> None:
-        """Offer our own component first: it is the one that the name meant before."""
-        fix = error.hint
-        if at[0] == kind.value:
-            name = use.rpartition(":")[2]
-            owners = [p for p, c in self.catalog.components(kind) if c.name == name]
-            owner = min(owners, key=lambda p: p.origin.partition(" ")[0] != PROJECT)
-            table = f"[[{at[0]}]]" if len(at) > 1 else f"[{at[0]}]"
-            fix = f'write in {table}: use = "{owner.name}:{name}"'
-        self.problems.append(Problem("C106", error.message, (*at, "use"), fix=fix))
-
-    def _unknown(self, path: config.Path, error: LlamaHomeError) -> None:
-        """Name the plugins that did not load too: one of them may bring what is missing."""
-        message, fix = error.message, error.hint or ""
-        told = isinstance(error, BrokenPluginError)
-        status = {"blocked"} if told else {"blocked", "broken"}
-        absent = [p for p in self.catalog.plugins.all if p.status in status]
-        if absent:
-            listed = ", ".join(f"{p.name} ({p.status})" for p in absent)
-            message += f"; a plugin that is not loaded may offer it: {listed}"
-            if fix.startswith("installed"):
-                fix = "let it load: see -p, LLAMAHOME_PLUGINS, and [plugins] in the settings"
-        self.problems.append(Problem("C106", message, path, fix=fix))
 
     def model(self, table: Table) -> str | None:
         """The model's name, made absolute if it is a path."""
@@ -161,16 +70,7 @@ class Resolver:
             self.problems.append(Problem("C102", message, ("model", "from")))
         else:
             at = ("model", "from")
-            return self._followed(at, lambda: model_path(name, folder_of(self.merged, at)))
-        return None
-
-    def _followed(self, at: config.Path, resolve: Callable[[], T]) -> T | None:
-        """What *resolve* makes of paths; none if they cannot be followed to their end."""
-        try:
-            return resolve()
-        except (RuntimeError, ValueError) as error:  # a circle of symbolic links, a NUL
-            message = f"a path cannot be followed: {error}"
-            self.problems.append(Problem("C104", message, at, fix="name the file or folder itself"))
+            return self.followed(at, lambda: model_path(name, folder_of(self.merged, at)))
         return None
 
     def _missing_model(self, table: Table) -> None:
@@ -190,9 +90,7 @@ class Resolver:
                 self.problems.append(
                     Problem("C101", f"unknown key `{name}` in [model]", ("model", name), "key", fix)
                 )
-            elif bound := self._bind(
-                Kind.MODEL_SOURCE, name, dict(settings), ("model", name), "train"
-            ):
+            elif bound := self.bind(Kind.MODEL_SOURCE, name, dict(settings), ("model", name)):
                 chosen[f"model:{name}"] = bound
         return chosen
 
@@ -211,7 +109,8 @@ class Resolver:
         root = self.root()
         self._refuse_late()
         if root is not None:
-            self.problems += check_required(root.required)
+            self.warn(Root, ())
+            self._require(root.required)
         table = self.merged.data
         model = self.model(table_of(table, "model"))
         chosen = self.model_settings(table_of(table, "model"))
@@ -270,6 +169,20 @@ class Resolver:
                 message, at = f"no plugin has a command `{name}`", ("command", name)
                 self.problems.append(Problem("C106", message, at, "key", fix))
 
+    def _require(self, required: tuple[str, ...]) -> None:
+        """Check what must be installed, unless it is not even written as it must be."""
+        before = len(self.problems)
+        for index, text in enumerate(required):
+            try:
+                parse(text)
+            except ValueError as error:
+                fix = 'write its name, and a version if need be, such as "llamahome-foo>=1.2"'
+                self.problems.append(Problem("C104", str(error), ("required", index), fix=fix))
+        if len(self.problems) == before:
+            origin = self.merged.origin(("required",))
+            where = f"{origin.place()}: " if origin and origin.path else ""
+            check_required(required, self.catalog.plugins.all, where)
+
     def _refuse_extends(self) -> None:
         origin = self.merged.origins.get(("extends",))
         for place in (origin, *origin.shadowed) if origin else ():
@@ -298,7 +211,8 @@ def resolve(catalog: Catalog, merged: Merged, document: Document | None) -> Plan
         ConfigError: Everything that is wrong, in file order.
         RequirementError: A distribution in ``required`` is missing or has the wrong version.
     """
-    recipe, root = Resolver(catalog, merged, document).recipe()
+    resolver = Resolver(catalog, merged, document)
+    recipe, root = resolver.recipe()
     return Plan(
         recipe=recipe,
         catalog=catalog,
@@ -306,6 +220,7 @@ def resolve(catalog: Catalog, merged: Merged, document: Document | None) -> Plan
         resolved=plain_recipe(recipe, root),
         text=document.text if document and document.path else None,
         suffix=document.path.suffix if document and document.path else ".toml",
+        warnings=tuple(resolver.warnings),
         bases=tuple(base for base in reversed(merged.documents) if base.extended),
     )
 

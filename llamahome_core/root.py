@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -11,7 +11,6 @@ from attrs import field, frozen, validators
 from llamahome_core import config
 from llamahome_core.components import Kind
 from llamahome_core.config import Merged, Problem
-from llamahome_core.errors import RequirementError
 from llamahome_core.recipe import NAME, Tables
 
 DEFAULTS = {
@@ -129,39 +128,3 @@ def table_of(data: Mapping[str, Any], key: str) -> Table:
     """The table under *key*; an empty one if there is none."""
     found = data.get(key)
     return found if isinstance(found, dict) else {}
-
-
-def check_required(required: Iterable[str]) -> list[Problem]:
-    """Check that each requirement, such as ``llamahome-foo>=1.2``, is installed.
-
-    Returns:
-        C104 for each text that is no requirement.
-
-    Raises:
-        RequirementError: One is not installed.
-    """
-    from importlib.metadata import PackageNotFoundError, version
-
-    problems = []
-    for index, text in enumerate(required):
-        from packaging.requirements import InvalidRequirement, Requirement
-
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            message = f"`required.{index}` must name a distribution, got {text!r}"
-            fix = 'write its name, and a version if need be, such as "llamahome-foo>=1.2"'
-            problems.append(Problem("C104", message, ("required", index), fix=fix))
-            continue
-        try:
-            installed = version(requirement.name)
-        except PackageNotFoundError:
-            raise RequirementError(
-                f"required: {requirement.name} is not installed", hint=f"pip install '{text}'"
-            ) from None
-        if not requirement.specifier.contains(installed, prereleases=True):
-            raise RequirementError(
-                f"required: {text}, and {installed} is installed",
-                hint=f"pip install --upgrade '{text}'",
-            )
-    return problems

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, frozen
 
-from llamahome_core import files
+from llamahome_core import files, provenance
 from llamahome_core.errors import (
     HeldError,
     LlamaHomeError,
@@ -133,8 +133,8 @@ def write_record(directory: Path, plan: Plan) -> None:
     files.write_text(directory / "resolved.toml", plan.resolved_toml())
     files.write_json(directory / "origins.json", plan.origins())
     files.write_json(directory / "environment.json", environment())
-    owners = {p.name: p.origin for p in plan.catalog.plugins.active.values()}
-    files.write_json(directory / "plugins.json", owners)
+    plugins = provenance.record(plan.catalog.plugins.active.values())
+    files.write_json(directory / provenance.NAME, plugins)
 
 
 def end_fields(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:
@@ -142,10 +142,12 @@ def end_fields(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:
     fields: dict[str, Any] = {"status": outcome.status, "seconds": round(seconds, 3)}
     fields["metrics"] = outcome.metrics
     error = outcome.error
+    whose = provenance.blame(error, run.plan.catalog.plugins.all) if error else ""
     if isinstance(error, LlamaHomeError):
-        fields |= {"error": error.message, "hint": fix_of(error), "code": error.code}
+        hint, message = fix_of(error), f"{error.message}{whose}"
+        fields |= {"error": message, "hint": hint, "code": error.code}
     elif error is not None:
-        fields |= {"error": f"{type(error).__name__}: {error}", "code": "X900"}
+        fields |= {"error": f"{type(error).__name__}: {error}{whose}", "code": "X900"}
     if error is not None and fields["code"] == "X900":
         report = run.directory / "log" / "crash.txt"
         files.write_text(report, "".join(traceback.format_exception(error)))

@@ -94,7 +94,7 @@ def _recipe(sources: Sources) -> list[Document]:
 
 
 def _plugin_document(plugin: Plugin, record: Defaults) -> Document:
-    return evolve(config.runtime(record.tables), layer="plugin", name=f"plugin {plugin.name}")
+    return evolve(config.runtime(record.tables), layer="plugin", name=f"plugin {plugin.owner}")
 
 
 def _files(workspace: Workspace, sources: Sources) -> Iterator[Callable[[], list[Document]]]:

@@ -120,8 +120,10 @@ def _plugins(kernel: Kernel) -> Iterator[Finding]:
     if missing := sum(bool(offer.missing) for offer in offers):
         yield "plugins", "info", f"{missing} components unavailable here; llamahome plugins"
     for plugin in broken:
-        text = f"{plugin.name} is broken: {plugin.error}; llamahome plugins check {plugin.name}"
+        text = f"{plugin.owner} is broken: {plugin.why}; llamahome plugins check {plugin.name}"
         yield "plugins", "problem", text
+    for plugin in kernel.plugins.blocked:
+        yield "plugins", "info", f"{plugin.owner} is blocked: {plugin.reason}"
 
 
 def _runs(runs: Path) -> Iterator[Finding]:
@@ -143,6 +145,6 @@ def _of_plugins(kernel: Kernel) -> Iterator[Finding]:
     for plugin, check in kernel.catalog.checks():
         try:
             for status, text in check.run.load()(context):
-                yield check.name, status, text
+                yield check.name, status, text if plugin.is_own else f"{text} ({plugin.owner})"
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a check that fails is a finding
-            yield check.name, "problem", f"the check of {plugin.name} failed: {error}"
+            yield check.name, "problem", f"the check of {plugin.owner} failed: {error}"

@@ -88,6 +88,7 @@ def left(error: SystemExit) -> PluginError:
 def report(error: LlamaHomeError, state: State) -> int:
     """Show a foreseen error on stderr; returns the exit code."""
     from llamahome_core.config import ConfigError, render
+    from llamahome_core.provenance import blame
 
     if state.verbosity > SILENT:
         color = use_color(state.color)
@@ -96,7 +97,8 @@ def report(error: LlamaHomeError, state: State) -> int:
         else:
             head = clean(f"error[{error.code}]")
             head = click.style(head, fg="red", bold=True) if color else head
-            say(f"{head}: {clean(error.message, keep=LINES)}", styled=True)
+            whose = blame(error, state.known_plugins)
+            say(f"{head}: {clean(error.message + whose, keep=LINES)}", styled=True)
             if fix := fix_of(error):
                 say(f"  fix: {fix}")
             say(f"  docs: llamahome explain {error.code}")
@@ -112,10 +114,17 @@ def crash(error: BaseException, state: State) -> int:
     if state.verbosity > SILENT:
         say(f"error[X900]: {type(error).__name__}: {error}")
         where = f"; the report is {name}" if name else ""
-        say(f"  this is a mistake in LlamaHome or in a plugin{where}")
+        say(f"  this is a mistake in {_whose(error, state)}{where}")
         if state.verbosity > 0 or not name:
             say(text)
     return 70
+
+
+def _whose(error: BaseException, state: State) -> str:
+    from llamahome_core.provenance import culprit
+
+    owner = culprit(error, state.known_plugins)
+    return f"the plugin {owner.owner}" if owner else "LlamaHome or in a plugin"
 
 
 def _keep(text: str) -> str | None:

@@ -13,9 +13,9 @@ from attrs import define, field
 
 from llamahome_core.cli.help import Group
 from llamahome_core.components import Ref
-from llamahome_core.discovery import Policy
-from llamahome_core.errors import UnknownNameError, suggest
+from llamahome_core.discovery import Plugin, Policy
 from llamahome_core.kernel import Kernel
+from llamahome_core.policy import refuse_unknown
 from llamahome_core.terminal import flush, forget, keep_results_apart
 
 # Summaries stand here so that --help imports none of the modules (click's own lazy recipe does).
@@ -25,7 +25,10 @@ COMMANDS = {
     "plan": ("Show what a recipe would do.", "llamahome_core.cli.plan:plan"),
     "check": ("Check recipes and settings.", "llamahome_core.cli.plan:check"),
     "runs": ("List runs, show one, read its log.", "llamahome_core.cli.runs:runs"),
-    "plugins": ("List installed plugins, check one.", "llamahome_core.cli.plugins:plugins"),
+    "plugins": (
+        "List installed plugins, check one, choose and lock them.",
+        "llamahome_core.cli.plugins:plugins",
+    ),
     "show": ("Describe components, tables and settings.", "llamahome_core.cli.show:show"),
     "config": (
         "Show settings and where they come from; change them.",
@@ -55,7 +58,7 @@ Environment:
   LLAMAHOME_HOME      the workspace, where no parent folder is one
   LLAMAHOME_ENV       reads .config/NAME.toml of the workspace too
   LLAMAHOME_PLUGINS   plugins to load, as after -p, with commas
-  LLAMAHOME_STRICT=1  the same as --strict
+  LLAMAHOME_STRICT=1, LLAMAHOME_LOCKED=1  the same as --strict, --locked
   LLAMAHOME_TRAIN__STEPS=100  any setting: TABLE__KEY=VALUE
 """
 
@@ -68,7 +71,7 @@ class State:
         verbosity: From ``-qq`` (-2) to ``-vv`` (2).
         color: ``auto``, ``always`` or ``never``.
         log_format: ``human`` or ``json``.
-        asked: Which plugins ``-p`` and ``--strict`` ask for.
+        asked: Which plugins ``-p``, ``--strict`` and ``--locked`` ask for.
         make: Makes the kernel.
         process: Whether the process is the command's own, and its variables may be set.
     """
@@ -106,21 +109,15 @@ class State:
         if self._kernel is None:
             environment = Policy.from_environment()
             kernel = self.make(environment.narrowed(self.asked))
-            _refuse_unknown(kernel, "-p", self.asked)
-            _refuse_unknown(kernel, "LLAMAHOME_PLUGINS", environment)
+            for asked in (self.asked, environment):
+                refuse_unknown(asked, kernel.plugins.all)
             self._kernel = kernel
         return self._kernel
 
-
-def _refuse_unknown(kernel: Kernel, source: str, asked: Policy) -> None:
-    """A misspelt name would load nothing, or block nothing, without a word."""
-    known = {plugin.name for plugin in kernel.plugins.all}
-    for name in sorted({*(asked.only or ()), *asked.blocked} - known):
-        close = suggest(name, known)
-        raise UnknownNameError(
-            f"{source}: no plugin is called {name!r}",
-            hint=f"did you mean {close[0]!r}?" if close else "llamahome plugins",
-        )
+    @property
+    def known_plugins(self) -> list[Plugin]:
+        """All plugins, if it came to a kernel."""
+        return self._kernel.plugins.all if self._kernel else []
 
 
 class Lazy(Group):
@@ -221,6 +218,7 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     "--log-format", type=click.Choice(["human", "json"]), default="human", help="Form of the log."
 )
 @click.option("--strict", is_flag=True, help="A broken plugin ends the command.")
+@click.option("--locked", is_flag=True, help="Load only plugins that are as plugins.lock says.")
 @click.option(
     "--version",
     is_flag=True,
@@ -239,11 +237,12 @@ def llamahome(  # noqa: PLR0913  # one for each option
     color: str,
     log_format: str,
     strict: bool,
+    locked: bool,
 ) -> None:
     """Train, version and deploy open language models; every part is a plugin."""
     state = ctx.ensure_object(State)
     state.verbosity, state.color, state.log_format = verbose - quiet, color, log_format
-    state.asked = Policy.parse(words, strict=strict)
+    state.asked = Policy.parse(words, source="-p", strict=strict, locked=locked)
 
 
 def main(

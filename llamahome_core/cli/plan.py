@@ -13,7 +13,7 @@ from attrs import frozen
 
 from llamahome_core.cli.help import Command, as_json, assignments
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import echo, pairs, print_json, table
+from llamahome_core.cli.output import echo, pairs, print_json, table, warn
 from llamahome_core.errors import LlamaHomeError
 from llamahome_core.terminal import aside
 from llamahome_core.workspace import Workspace, fix_of
@@ -47,6 +47,8 @@ def plan(state: State, recipe: str, assignments: tuple[str, ...], as_json: bool)
         context = kernel.context(made)
         with _writable(context.workspace) as context.workspace:
             details = stage_details(context, made)
+    for text in made.warnings:
+        warn(text)
     if as_json:
         print_json(
             "plan",
@@ -198,7 +200,9 @@ def _error_of(
             kernel = state.kernel
             settings_only(kernel.catalog, kernel.settings(None, assignments))
         else:
-            state.kernel.plan(recipe, assignments=assignments)
+            made = state.kernel.plan(recipe, assignments=assignments)
+            for text in made.warnings:
+                warn(text)
     except LlamaHomeError as error:
         return error
     return None

@@ -7,15 +7,18 @@ from typing import Any
 import click
 from attrs import asdict, evolve
 
+from llamahome_core import deprecated
 from llamahome_core.checking import examine_apart
 from llamahome_core.cli.help import Group, as_json
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, print_json, say, table, warn
-from llamahome_core.discovery import Plugin, Policy
+from llamahome_core.cli.policy import careful_kernel, disable, enable, lock
+from llamahome_core.discovery import Plugin
 from llamahome_core.errors import UnknownNameError, suggest
 from llamahome_core.inspection import Report, examine
 from llamahome_core.kernel import Kernel
 from llamahome_core.offers import Offer, offers_of
+from llamahome_core.requirements import misfit
 
 
 @click.group(
@@ -24,12 +27,14 @@ from llamahome_core.offers import Offer, offers_of
     examples=[
         ("llamahome plugins", "what is installed, and what each brings"),
         ("llamahome plugins check NAME", "load one, and say what is wrong with it"),
+        ("llamahome plugins disable NAME", "never import it"),
+        ("llamahome plugins lock", "write down what each is now"),
     ],
 )
 @as_json
 @click.pass_context
 def plugins(ctx: click.Context, as_json: bool) -> None:
-    """List installed plugins, check one."""
+    """List installed plugins, check one, choose and lock them."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_plugins, as_json=as_json)
 
@@ -41,6 +46,8 @@ def list_plugins(state: State, as_json: bool) -> None:
     """List installed plugins with what became of each, and what is unavailable and why."""
     kernel = state.kernel
     offers = list(offers_of(kernel.catalog, warn))
+    for _, text in deprecated.hooks(kernel.plugins):
+        warn(text)
     found = sorted(kernel.plugins.all, key=lambda p: p.name)
     if as_json:
         print_json("plugins", plugins=[_record(plugin, offers) for plugin in found])
@@ -57,10 +64,11 @@ def list_plugins(state: State, as_json: bool) -> None:
 
 
 def _about(plugin: Plugin, offers: list[Offer]) -> str:
-    """Why it is broken, or its names after their kind: ``schedule constant, linear``."""
+    """Why it is not active, or its names after their kind: ``schedule constant, linear``."""
     if plugin.error is not None:
-        text = f"{type(plugin.error).__name__}: {plugin.error}".splitlines()[0]
-        return f"{text} (llamahome plugins check {plugin.name})"
+        return f"{plugin.why} (llamahome plugins check {plugin.name})"
+    if plugin.reason is not None:
+        return plugin.reason
     kinds: dict[str, list[str]] = {}
     for offer in offers:
         if offer.plugin is plugin and not offer.missing and offer.kind not in {"service", "check"}:
@@ -73,8 +81,11 @@ def _record(plugin: Plugin, offers: list[Offer]) -> dict[str, Any]:
         "name": plugin.name,
         "status": plugin.status,
         "origin": plugin.origin,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
         "module": plugin.entry.value if plugin.entry else None,
         "error": f"{type(plugin.error).__name__}: {plugin.error}" if plugin.error else None,
+        "reason": plugin.why,
         "offers": [offer.plain() for offer in offers if offer.plugin is plugin],
     }
 
@@ -90,7 +101,7 @@ def check(ctx: click.Context, name: str, as_json: bool) -> None:
     other is loaded with it. Imports heavy packages such as torch. The exit code is 1 if something
     is wrong.
     """
-    kernel = _careful_kernel(ctx.ensure_object(State))
+    kernel = careful_kernel(ctx.ensure_object(State))
     found = [p for p in kernel.plugins.all if p.name == name]
     if not found:
         close = suggest(name, [p.name for p in kernel.plugins.all])
@@ -109,6 +120,8 @@ def check(ctx: click.Context, name: str, as_json: bool) -> None:
         echo(f"{plugin.name}  {report.status}  {plugin.origin}")
         if report.traceback is not None:
             echo(report.traceback)
+        for text in report.warnings:
+            echo(f"warning: {text}")
         for problem in report.problems:
             echo(f"problem: {problem}")
         if not report.problems:
@@ -116,18 +129,18 @@ def check(ctx: click.Context, name: str, as_json: bool) -> None:
     ctx.exit(1 if report.problems else 0)
 
 
-def _careful_kernel(state: State) -> Kernel:
-    """One that knows all plugins and loads no third party's: any of them may end the process."""
-    policy = Policy.from_environment().narrowed(state.asked)
-    kernel = state.make(evolve(policy, own=True))
-    if kernel.settings_error is not None:
-        raise kernel.settings_error
-    return kernel
-
-
 def _report(plugin: Plugin, kernel: Kernel) -> Report:
     if plugin.status == "shadowed":
         return Report(status="shadowed", problems=["the plugin is shadowed"])
-    if not evolve(kernel.plugins.policy, own=False).allows(plugin.name):
-        return Report(status="blocked", problems=["the plugin is blocked"])
-    return examine_apart(plugin) if plugin.entry else examine(plugin)
+    reason = evolve(kernel.plugins.policy, own=False).objection(plugin)
+    if reason is not None:
+        return Report(status="blocked", problems=[f"the plugin is blocked: {reason}"])
+    report = examine_apart(plugin) if plugin.entry else examine(plugin)
+    if report.status == "broken" and plugin.entry and plugin.entry.dist and not plugin.is_own:
+        unfit = misfit(plugin.entry.dist)
+        report.problems += [unfit] if unfit else []
+    return report
+
+
+for _command in (enable, disable, lock):
+    plugins.add_command(_command)

@@ -13,11 +13,17 @@ from llamahome_core import files
 from llamahome_core.cli.endings import SILENT, crash, report
 from llamahome_core.cli.help import Command, as_json, assignments
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import echo, say
+from llamahome_core.cli.output import echo, say, warn
 from llamahome_core.components import Kind
 from llamahome_core.config import overrides, structure
 from llamahome_core.context import Stop
-from llamahome_core.errors import Interrupted, LlamaHomeError, RunError, UnknownNameError
+from llamahome_core.errors import (
+    BrokenPluginError,
+    Interrupted,
+    LlamaHomeError,
+    RunError,
+    UnknownNameError,
+)
 from llamahome_core.events import EventLog
 from llamahome_core.kernel import Kernel
 from llamahome_core.recipe import Selection
@@ -83,6 +89,8 @@ def run(  # one for each option
         if resume is not None:
             resume = _to_resume(kernel, resume)
             _change(kernel, resume, assignments)
+    for text in plan.warnings if plan else ():
+        warn(text)
     log.show(state.verbosity, json=state.log_format == "json")
     monitors = _console(kernel, state, "json" if as_json else progress)
     stop = Stop()
@@ -174,7 +182,7 @@ def _console(kernel: Kernel, state: State, mode: str) -> list[Selection]:
     }
     try:
         plugin, component = kernel.catalog.find(Kind.MONITOR, "console")
-    except UnknownNameError:
+    except (BrokenPluginError, UnknownNameError):
         return []
     config, _ = structure(settings, component.config)
     return [

@@ -14,6 +14,7 @@ from llamahome_core import records
 from llamahome_core.cli.help import Group, as_json
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, one_line, pairs, print_json, say, table, write
+from llamahome_core.provenance import foreign, recorded
 from llamahome_core.run import (
     RunInfo,
     all_directories,
@@ -80,12 +81,14 @@ def show_run(state: State, name: str, as_json: bool) -> None:
     directory = find_directory(state.kernel.workspace.runs, name)
     events = events_of(directory)
     info = describe(directory, events)
+    plugins = recorded(directory)
     if as_json:
-        print_json("run", **records.dump(info), events=events)
+        print_json("run", **records.dump(info), plugins=plugins, events=events)
         return
     shown = records.dump(info) | {"step": _of(info.step, info.steps), "steps": None}
     shown |= {"loss": _loss(info.loss), "evaluation": _loss(info.evaluation)}
     rows = [(key, value) for key, value in shown.items() if value not in {None, "-"}]
+    rows += [("plugin", f"{name} ({origin})") for name, origin in foreign(plugins)]
     pairs([*rows, *_history(events), *_next(info)])
 
 

@@ -60,7 +60,8 @@ def show(state: State, kind: str | None, name: str | None, as_json: bool) -> Non
 
 
 def _overview(catalog: Catalog, *, as_json: bool) -> None:
-    kinds = {word: [c.name for _, c in catalog.components(kind)] for word, kind in KINDS.items()}
+    owned = {word: catalog.components(kind) for word, kind in KINDS.items()}
+    kinds = {word: [c.name for _, c in found] for word, found in owned.items()}
     tables = {name: [setting.name for setting in _settings_of(name)] for name in TABLES}
     for name, (plugin, command) in catalog.commands().items():
         if settings := _described(plugin, command.name, command.config):
@@ -68,9 +69,16 @@ def _overview(catalog: Catalog, *, as_json: bool) -> None:
     if as_json:
         print_json("show", kinds=kinds, tables=tables)
         return
-    table(("KIND", "COMPONENTS"), [(kind, ", ".join(names)) for kind, names in kinds.items()])
+    shown = [(word, ", ".join(map(_named, found))) for word, found in owned.items()]
+    table(("KIND", "COMPONENTS"), shown)
     echo()
     table(("TABLE", "SETTINGS"), [(name, ", ".join(keys)) for name, keys in tables.items()])
+
+
+def _named(owned: tuple[Plugin, Component]) -> str:
+    """Its name and, if it is a third party's, whose."""
+    plugin, component = owned
+    return component.name if plugin.is_own else f"{component.name} (from {plugin.owner})"
 
 
 def _settings_of(name: str) -> Sequence[Setting]:
@@ -136,7 +144,7 @@ def _described(plugin: Plugin, name: str, config: type) -> Sequence[Setting]:
         return describe(config)
     except TypeError as error:
         raise LlamaHomeError(
-            f"plugin {plugin.name}: the settings of {name!r} cannot be described: {error}",
+            f"plugin {plugin.owner}: the settings of {name!r} cannot be described: {error}",
             hint=f"llamahome plugins check {plugin.name}",
             code="P201",
         ) from error

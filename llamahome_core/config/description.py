@@ -58,11 +58,15 @@ def _setting(field: attrs.Attribute[Any], text: str) -> Setting:
         type=FORM if is_marked(field) else kinds.name(field.type or Any),
         required=field.default is attrs.NOTHING,
         default=default(field),
-        help=text,
+        help=_with_advice(text, field.metadata.get("deprecated")),
         constraint=" and ".join(constraint.text for constraint in asked),
         choices=allowed or next((c.choices for c in asked if c.choices), ()),
         settings=tuple(describe(inner)) if inner else (),
     )
+
+
+def _with_advice(text: str, advice: str | None) -> str:
+    return f"{text} Deprecated: {advice}.".strip() if advice else text
 
 
 def table_class(type_: Any) -> type[Any] | None:

@@ -11,6 +11,7 @@ import importlib
 import json
 from typing import Any
 
+from llamahome_core.config import edits_lists
 from llamahome_core.config.document import Document, Mark, Origin, Path
 from llamahome_core.config.edits import Editor, RefusedError
 from llamahome_core.config.problems import ConfigError, Problem, path_text
@@ -83,6 +84,8 @@ def _set(editor: Editor, document: Document, path: Path, value: Any) -> str:
     if found == len(path) or path in document.marks:  # `key:` of YAML has a place, and no value
         if found == len(path) and isinstance(old, dict):
             raise RefusedError("it is a table: set its keys one by one")
+        if isinstance(old, list) and isinstance(value, list):
+            return edits_lists.change(editor, path, old, value)
         return editor.replace(path, value)
     if not isinstance(old, dict) or any(isinstance(part, int) for part in path[found:]):
         raise RefusedError(f"`{path_text(path[: found + 1])}` is not there in this file")

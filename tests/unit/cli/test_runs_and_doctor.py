@@ -220,7 +220,7 @@ def test_doctor_survives_a_check_that_fails(cli, kernel, plugin, over) -> None:
     result = cli("doctor", over=over(kernel, plugin("ill", llamahome_checks=checks)))
 
     assert result.code == 3
-    assert "the check of ill failed" in result.out
+    assert "the check of ill (embedded) failed" in result.out
 
 
 @pytest.mark.parametrize("error", [SystemExit(0), ValueError("no")])
@@ -240,7 +240,7 @@ def test_doctor_survives_whatever_a_check_does(cli, kernel, plugin, over, fakes,
 
     assert result.code == 3
     assert "splendid  ill" in result.out
-    assert "the check of ill failed" in result.out
+    assert "the check of ill (embedded) failed" in result.out
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_a_plugin_that_breaks_late_is_shown_with_its_reason(cli, kernel, plugin,
     assert "Traceback" in checked.out
     assert "problem: the plugin is broken" in checked.out
     assert doctor.code == 3
-    assert "bad is broken: no luck" in doctor.out
+    assert "bad (embedded) is broken: RuntimeError: no luck" in doctor.out
 
 
 def test_the_list_of_plugins_survives_two_stages_of_one_name(cli, kernel, plugin, over) -> None:
@@ -156,7 +156,8 @@ def test_check_says_what_keeps_a_plugin_out(cli, kernel, over) -> None:
         cli("plugins", "check", "stores"),
     )
 
-    assert (blocked.code, blocked.out.splitlines()[1]) == (1, "problem: the plugin is blocked")
+    told = "problem: the plugin is blocked: the program blocks it"
+    assert (blocked.code, blocked.out.splitlines()[1]) == (1, told)
     assert (shadowed.code, shadowed.out.splitlines()[1]) == (1, "problem: the plugin is shadowed")
     assert cli("plugins", "check", "caches", over=wrong).code == 2
 

@@ -152,4 +152,6 @@ def test_the_command_says_the_same_and_loads_no_other_plugin(make_plugin):
     assert (bad.returncode, bad.stderr) == (1, "")
     assert "bad  broken  llamahome-bad 1.0\n" in bad.stdout
     assert "problem: the process ended with exit code 0 while it was imported" in bad.stdout
-    assert blocked.stdout == "bad  blocked  llamahome-bad 1.0\nproblem: the plugin is blocked\n"
+    assert blocked.stdout == (
+        "bad  blocked  llamahome-bad 1.0\nproblem: the plugin is blocked: -p blocks it\n"
+    )

@@ -216,7 +216,7 @@ def test_a_recipe_that_is_nowhere_gets_a_hint(make_kernel, name, hint):
 
 @pytest.mark.usefixtures("packaged")
 def test_a_packaged_recipe_whose_package_is_gone_is_its_plugins_fault(make_kernel):
-    with pytest.raises(PluginError, match="recipe 'lost' of plugin 'haiku'"):
+    with pytest.raises(PluginError, match="recipe 'lost' of plugin haiku"):
         make_kernel(Haiku()).find_recipe("lost")
 
 
@@ -267,7 +267,9 @@ def test_a_run_that_finishes_leaves_a_complete_record(run_one):
     assert (end["metrics"]["best"], end["nonfinite"]) == (None, ["metrics.best"])
     assert status(directory) == "finished"
     assert tomllib.loads((directory / "resolved.toml").read_text())["name"] == "small"
-    assert json.loads((directory / "plugins.json").read_text()) == {"parts": "embedded"}
+    assert json.loads((directory / "plugins.json").read_text()) == {
+        "parts": {"distribution": "embedded"}
+    }
     assert (directory / "origins.json").exists()
     assert (directory / "environment.json").exists()
 
@@ -431,8 +433,8 @@ def test_observers_that_fail_are_logged_and_the_run_goes_on(run_one, work):
     assert observer.seen == [("small-1", "running"), outcome.status]
     told = [line for line in log(directory) if line["event"] == "observer failed"]
     assert [(line["plugin"], line["error"]) for line in told] == [
-        ("observer", "RuntimeError('observer down')"),
-        ("observer", "SystemExit(1)"),
+        ("observer (embedded)", "RuntimeError('observer down')"),
+        ("observer (embedded)", "SystemExit(1)"),
     ]
 
 

@@ -57,6 +57,20 @@ def test_the_public_names_are_these():
     assert sorted(files.__all__) == sorted(FILES)
 
 
+def test_what_plugins_rely_on_is_what_was_promised():
+    """Names, arguments, fields, methods and hooks, one a line: a review sees what goes.
+
+    On purpose: run `python .ci/public_api.py` and commit docs/reference/public-api.txt. A line that
+    is added is fine. One that goes or changes breaks plugins: see docs/reference/compatibility.md.
+    """
+    script = Path(__file__).parents[3] / ".ci" / "public_api.py"
+    done = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_each_can_be_imported_and_says_what_it_is(name):
     found = getattr(llamahome_core, name)

@@ -201,7 +201,9 @@ def test_a_component_that_is_not_installed_gives_the_pip_command(make_kernel, ta
 
     (problem,) = caught.value.problems
     assert problem.code == "P204"
-    assert problem.message == "'absent' needs lh_no, which is not installed"
+    assert problem.message == (
+        "'absent' needs lh_no, which is not installed (from others (embedded))"
+    )
     assert problem.fix == "pip install 'llamahome[train]'"
 
 
