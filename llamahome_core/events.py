@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import define, field
 
-from llamahome_core.files import LineWriter
+from llamahome_core.files import LineWriter, is_held
 
 SCHEMA = "llamahome.event/1"
+
+Listener = Callable[[dict[str, Any]], object]
+"""Is given each event as it is in the file."""
 
 
 class Emitter(Protocol):
@@ -54,9 +58,15 @@ def encode(kind: str, fields: dict[str, Any]) -> str:
 
 @define
 class EventLog:
-    """Appends events to ``events.jsonl``; 20 µs each, durable at :meth:`sync`."""
+    """Appends events to ``events.jsonl``; 20 µs each, durable at :meth:`sync`.
+
+    Attributes:
+        path: The file.
+        listener: Called with each event once it is written.
+    """
 
     path: Path
+    listener: Listener | None = None
     _writer: LineWriter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -72,7 +82,10 @@ class EventLog:
         Raises:
             StorageError: The disk failed or is full.
         """
-        self._writer.write(encode(kind, fields))
+        line = encode(kind, fields)
+        self._writer.write(line)
+        if self.listener is not None:
+            self.listener(json.loads(line))  # its own copy, and what a reader of the file has
 
     def sync(self) -> None:
         """Make the events so far durable."""
@@ -115,6 +128,40 @@ def _decode(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) and isinstance(event.get("t"), str) else None
+
+
+def follow_events(
+    path: Path,
+    offset: int = 0,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    poll: float = 0.1,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The events as they come, until the run ends: for another thread or another process.
+
+    Ends behind an ``end`` event that is the last, or when no living process has the run any more:
+    then that of a run that was killed is missing.
+
+    Args:
+        path: ``events.jsonl`` in the folder of a run.
+        offset: Byte offset to begin at, as yielded before.
+        stop: Asked before each wait; true ends the following.
+        poll: Seconds between two looks at the file.
+
+    Yields:
+        ``(offset, event)``, as :func:`read_events` does.
+    """
+    ended, at = False, offset
+    while True:
+        # Asked before reading: all that a run wrote before it went is read.
+        gone = not is_held(path.parent / ".lock")
+        if path.exists():
+            for at, event in read_events(path, at):  # noqa: B020  # where to go on
+                ended = event["t"] == "end"
+                yield at, event
+        if ended or gone or stop():
+            return
+        time.sleep(poll)
 
 
 def live_events(path: Path) -> Iterator[dict[str, Any]]:
