@@ -24,7 +24,10 @@ async def run_async(
 
     Example::
 
-        outcome = await run_async(kernel.run, "recipe.toml", parameters={"train": {"steps": 2}})
+        import asyncio
+        from llamahome_core import Kernel, run_async
+
+        outcome = asyncio.run(run_async(Kernel().run, "recipe.toml"))
 
     Args:
         run: The method.
@@ -44,6 +47,7 @@ async def run_async(
     threads = ThreadPoolExecutor(1, thread_name_prefix="llamahome")
     work = asyncio.get_running_loop().run_in_executor(threads, call)
     threads.shutdown(wait=False)
+    work.add_done_callback(lambda done: done.exception())  # or asyncio complains if nobody waits
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:

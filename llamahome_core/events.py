@@ -134,7 +134,7 @@ def follow_events(
     path: Path,
     offset: int = 0,
     *,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] | None = None,
     poll: float = 0.1,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The events as they come, until the run ends: for another thread or another process.
@@ -159,7 +159,7 @@ def follow_events(
             for at, event in read_events(path, at):  # noqa: B020  # where to go on
                 ended = event["t"] == "end"
                 yield at, event
-        if ended or gone or stop():
+        if ended or gone or (stop is not None and stop()):
             return
         time.sleep(poll)
 

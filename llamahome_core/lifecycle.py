@@ -42,6 +42,7 @@ _OURS = "the kernel's own"  # with a blank: no entry point is called so
 # A process has one torch, with one random state and one number of threads, and libraries of which
 # not all can be imported by two threads at once. So its runs take turns, a stage each.
 _turn = threading.RLock()
+_registering = threading.Lock()
 _POLL = 0.2
 
 
@@ -110,7 +111,7 @@ def live(
 
 def _register(plan: Plan) -> None:
     manager = plan.catalog.plugins.manager
-    with _turn:  # two threads may run the same kernel
+    with _registering:  # two threads may run the same kernel
         if not manager.has_plugin(_OURS):
             manager.register(Execution(), _OURS)
 

@@ -325,12 +325,6 @@ def test_a_stop_before_the_first_stage_runs_none(run_one):
     assert outcome.status == "stopped"
 
 
-def test_a_ctrl_c_that_nobody_handles_goes_through(run_one):
-    """In a notebook, say; the run counts as lost, and can be resumed."""
-    with pytest.raises(KeyboardInterrupt):
-        run_one(raises(KeyboardInterrupt()))
-
-
 class Profiler:
     def __init__(self) -> None:
         self.seen: list[Any] = []
