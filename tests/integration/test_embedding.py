@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -127,7 +128,12 @@ def test_a_listener_changes_no_bit(kernel_in, random):
 
 def test_a_run_stopped_from_another_thread_is_resumed_to_the_same_bits(kernel_in, random):
     kernel, stop, train = kernel_in("one"), Stop(), threading.Event()
-    other = threading.Thread(target=lambda: train.wait(100) and stop.request())
+
+    def wait() -> None:
+        assert train.wait(100)
+        stop.request()
+
+    other = threading.Thread(target=wait)
     other.start()
 
     def listen(event: dict[str, Any]) -> None:
@@ -142,6 +148,29 @@ def test_a_run_stopped_from_another_thread_is_resumed_to_the_same_bits(kernel_in
     assert stopped.status == "stopped"
     assert [p.name for p in (stopped.directory / "checkpoints").glob("step-*")]
     assert resumed.directory == stopped.directory
+    assert equal(straight, resumed)
+
+
+def test_ctrl_c_in_the_middle_of_training_loses_no_more_than_since_the_checkpoint(
+    kernel_in, random
+):
+    """Nobody handles the signal: it is raised, and the run goes on later to the same bits."""
+    kernel, recipe = kernel_in("one"), random | {"checkpoint": {"every": 2}}
+    told: list[dict[str, Any]] = []
+
+    def press(event: dict[str, Any]) -> None:
+        told.append(event)
+        if event["t"] == "train" and event["step"] == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    straight = kernel.run(recipe)
+    with pytest.raises(KeyboardInterrupt):
+        kernel.run(recipe | {"name": "broken"}, on_event=press)
+    resumed = kernel.resume("broken-1", on_event=told.append)
+
+    ends = [event["status"] for event in told if event["t"] == "end"]
+    assert ends == ["stopped", "finished"]
+    assert [event["step"] for event in told if event["t"] == "rewind"] == [2]
     assert equal(straight, resumed)
 
 

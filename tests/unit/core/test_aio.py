@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import threading
 import time
@@ -74,7 +75,7 @@ def test_the_outcome_is_awaited_and_the_loop_goes_on(small):
 
 def test_what_the_kernel_raises_is_raised(small):
     with pytest.raises(ConfigError, match="unknown key"):
-        asyncio.run(run_async(small.kernel.run, small.recipe | {"trian": {}}))
+        asyncio.run(run_async(small.kernel.run, small.recipe | {"trane": {}}))
 
 
 def test_a_task_that_is_cancelled_ends_when_its_run_has_ended(small):
@@ -109,6 +110,23 @@ def test_a_timeout_stops_a_run(small):
     with pytest.raises(TimeoutError):
         asyncio.run(main())
 
+    assert small.state == "stopped"
+
+
+def test_ctrl_c_in_a_program_of_asyncio_stops_a_run_cleanly(small):
+    """asyncio cancels the main task, and raises when that has ended."""
+
+    def work(context: Context) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        wait(context)
+
+    async def main() -> None:
+        await run_async(small.do(work).kernel.run, small.recipe)
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+
+    assert {"stopping", "end"} < set(small.kinds)
     assert small.state == "stopped"
 
 
@@ -147,7 +165,7 @@ def test_a_stop_of_the_caller_is_used_and_resume_is_awaited_as_well(small):
     stop = Stop()
     stop.request(signal.SIGTERM)
 
-    first = asyncio.run(run_async(small.kernel.run, small.recipe, stop=stop))
+    first: Any = asyncio.run(run_async(small.kernel.run, small.recipe, stop=stop))
     again = asyncio.run(run_async(small.kernel.resume, first.directory.name))
 
     assert (first.status, first.error.signal) == ("stopped", signal.SIGTERM)

@@ -184,18 +184,19 @@ def test_ctrl_c_goes_through_and_the_record_says_so(run_one):
 
 def test_one_stop_stops_several_runs(make_kernel, tables, fakes):
     """Each of them writes that down; one that ends before takes nothing from the other."""
-    stop, both = Stop(), threading.Barrier(3, timeout=20)
+    stop, both, announced = Stop(), threading.Barrier(3, timeout=20), threading.Event()
 
     def work(context: Context) -> None:
         while True:
             context.stop.check()
 
     def listen(event: dict[str, Any]) -> None:
-        if event["t"] in {"stage", "note"}:
+        if event["t"] in {"stage", "note"} and not announced.is_set():
             both.wait()
 
     def meanwhile() -> None:
         both.wait()
+        announced.set()
         stop.request()
 
     fakes.work = work
@@ -263,9 +264,10 @@ def test_a_run_that_waits_for_its_turn_can_be_stopped(make_kernel, tables, fakes
 
     def second() -> Outcome:
         assert at_work.wait(20)
-        return make_kernel().run(
+        outcome: Outcome = make_kernel().run(
             tables, stop=stop, on_event=lambda e: stop.request() if e["t"] == "note" else None
         )
+        return outcome
 
     def second_and_tell() -> Outcome:
         outcome = second()
