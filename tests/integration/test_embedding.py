@@ -266,6 +266,37 @@ def test_a_program_is_found_as_it_was(where, tiny_model, rows, tmp_path, environ
     assert changed == {}
 
 
+COLD = """
+import sys, threading
+from pathlib import Path
+from llamahome_core import Kernel, Workspace
+
+model, rows, workspace = sys.argv[1:]
+recipe = {"model": {"from": model}, "data": [{"use": "jsonl", "path": rows}], "train": {"steps": 1}}
+outcomes = []
+
+def run(number):
+    kernel = Kernel(workspace=Workspace(Path(workspace) / str(number)), environ={})
+    outcomes.append(kernel.run(recipe | {"name": f"run-{number}"}))
+
+threads = [threading.Thread(target=run, args=[number]) for number in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print([str(outcome.error) for outcome in outcomes])
+"""
+
+
+def test_the_first_runs_of_a_process_may_be_three_at_once(tiny_model, rows, tmp_path, environment):
+    """transformers cannot be imported by two threads at a time: one of them gets half of it."""
+    command = [sys.executable, "-c", COLD, str(tiny_model), str(rows), str(tmp_path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+
+    assert (done.returncode, done.stdout) == (0, "['None', 'None', 'None']\n"), done.stderr
+
+
 IMPORTED = """
 import json, logging, os, signal, sys, threading, warnings
 
