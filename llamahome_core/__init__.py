@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llamahome_core.aio import run_async
     from llamahome_core.commands import command_kernel, command_settings
     from llamahome_core.components import (
         Check,
@@ -50,7 +51,14 @@ if TYPE_CHECKING:
         WorkspaceError,
         suggest,
     )
-    from llamahome_core.events import Emitter, EventLog, NoEvents, live_events, read_events
+    from llamahome_core.events import (
+        Emitter,
+        EventLog,
+        NoEvents,
+        follow_events,
+        live_events,
+        read_events,
+    )
     from llamahome_core.hookspecs import hookimpl
     from llamahome_core.kernel import Kernel
     from llamahome_core.monitor_process import MonitorContext
@@ -113,6 +121,7 @@ if TYPE_CHECKING:
 # Names are imported when first used (PEP 562): a plugin that declares two records should not pay
 # for the configuration engine, and `llamahome --help` should not pay for the run.
 _HOMES = {
+    "aio": "run_async",
     "commands": "command_kernel command_settings",
     "components": "Check Command Component Defaults Kind NoSettings PackagedRecipe Ref Service "
     "Stage",
@@ -122,7 +131,7 @@ _HOMES = {
     "LlamaHomeError ModelError ModelNotFoundError OfflineError PluginError RequirementError "
     "RunError RunLockedError RunNotFoundError SecretError StorageError TrainingError "
     "UnavailableError UnknownNameError UnsafeModelError WorkspaceError suggest",
-    "events": "Emitter EventLog NoEvents live_events read_events",
+    "events": "Emitter EventLog NoEvents follow_events live_events read_events",
     "hookspecs": "hookimpl",
     "kernel": "Kernel",
     "monitor_process": "MonitorContext",
@@ -231,9 +240,11 @@ __all__ = [
     "clean",
     "command_kernel",
     "command_settings",
+    "follow_events",
     "hookimpl",
     "live_events",
     "read_events",
+    "run_async",
     "secret",
     "suggest",
 ]

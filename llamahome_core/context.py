@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal as signals
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,19 +28,35 @@ T = TypeVar("T")
 class Stop:
     """Whether a run was asked to stop; set by a signal handler or another thread.
 
+    Several runs may have one: it stops them all. It cannot be taken back, so the next run needs
+    another one.
+
     Attributes:
         signal: The signal that asked.
-        listener: Called with it, once: the run tells its viewers.
     """
 
     signal: int | None = None
-    listener: Callable[[int], None] | None = None
+    _listeners: list[Callable[[int], None]] = field(factory=list, init=False, repr=False, eq=False)
+    # A signal handler may come in the middle of a request of its own thread.
+    _lock: threading.RLock = field(factory=threading.RLock, init=False, repr=False, eq=False)
 
     def request(self, signal: int = signals.SIGINT) -> None:
         """Ask the run to stop at the next step, save, and end."""
-        first, self.signal = self.signal is None, signal
-        if first and self.listener is not None:
-            self.listener(signal)
+        with self._lock:
+            first, self.signal = self.signal is None, signal
+            for listener in self._listeners[:] if first else ():
+                listener(signal)
+
+    @contextlib.contextmanager
+    def telling(self, listener: Callable[[int], None]) -> Iterator[None]:
+        """In the block, *listener* is called with the signal of the first request; not after it."""
+        with self._lock:
+            self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.remove(listener)
 
     @property
     def requested(self) -> bool:

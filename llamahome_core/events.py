@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,12 @@ from typing import Any, Protocol
 
 from attrs import define, field
 
-from llamahome_core.files import LineWriter
+from llamahome_core.files import LineWriter, is_held
 
 SCHEMA = "llamahome.event/1"
+
+Listener = Callable[[dict[str, Any]], object]
+"""Is given each event as it is in the file."""
 
 
 class Emitter(Protocol):
@@ -58,11 +62,13 @@ class EventLog:
 
     Attributes:
         path: The file.
-        listener: Called after each event; it may emit others, and must be quick.
+        listener: Called with each event once it is written.
+        after: Called after each event; it may emit others, and must be quick.
     """
 
     path: Path
-    listener: Callable[[], None] | None = None
+    listener: Listener | None = None
+    after: Callable[[], None] | None = None
     _writer: LineWriter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -78,9 +84,12 @@ class EventLog:
         Raises:
             StorageError: The disk failed or is full.
         """
-        self._writer.write(encode(kind, fields))
+        line = encode(kind, fields)
+        self._writer.write(line)
         if self.listener is not None:
-            self.listener()
+            self.listener(json.loads(line))  # its own copy, and what a reader of the file has
+        if self.after is not None:
+            self.after()
 
     def sync(self) -> None:
         """Make the events so far durable."""
@@ -123,6 +132,40 @@ def _decode(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) and isinstance(event.get("t"), str) else None
+
+
+def follow_events(
+    path: Path,
+    offset: int = 0,
+    *,
+    stop: Callable[[], bool] | None = None,
+    poll: float = 0.1,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The events as they come, until the run ends: for another thread or another process.
+
+    Ends behind an ``end`` event that is the last, or when no living process has the run any more:
+    then that of a run that was killed is missing.
+
+    Args:
+        path: ``events.jsonl`` in the folder of a run.
+        offset: Byte offset to begin at, as yielded before.
+        stop: Asked before each wait; true ends the following.
+        poll: Seconds between two looks at the file.
+
+    Yields:
+        ``(offset, event)``, as :func:`read_events` does.
+    """
+    ended, at = False, offset
+    while True:
+        # Asked before reading: all that a run wrote before it went is read.
+        gone = not is_held(path.parent / ".lock")
+        if path.exists():
+            for at, event in read_events(path, at):  # noqa: B020  # where to go on
+                ended = event["t"] == "end"
+                yield at, event
+        if ended or gone or (stop is not None and stop()):
+            return
+        time.sleep(poll)
 
 
 def live_events(path: Path) -> Iterator[dict[str, Any]]:

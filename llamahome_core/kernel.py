@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from llamahome_core.workspace import Workspace
 if TYPE_CHECKING:
     from llamahome_core.config import Document, Merged
     from llamahome_core.context import Context, Stop
+    from llamahome_core.events import Listener
     from llamahome_core.plan import Plan
     from llamahome_core.recipe import Recipe, Selection
     from llamahome_core.values import Outcome
@@ -226,6 +226,7 @@ class Kernel:
         assignments: Sequence[str] = (),
         monitors: Sequence[Selection] = (),
         stop: Stop | None = None,
+        on_event: Listener | None = None,
     ) -> Outcome:
         """Run *recipe* from its first step to a published version.
 
@@ -235,6 +236,9 @@ class Kernel:
             assignments: ``key=value`` texts.
             monitors: Monitors besides those of the recipe.
             stop: Set it from another thread or a signal handler to stop the run cleanly.
+            on_event: Called in this thread with each event, as a dict of its own; the first has
+                the run's ``name`` and ``directory``. Training waits for it: it must be quick. What
+                it raises is logged, and it is not called again.
 
         Returns:
             How it ended; a failed run is an outcome with its error, not an exception.
@@ -243,7 +247,10 @@ class Kernel:
             ConfigError: The recipe is wrong; nothing was written.
             RunError: Parameters or assignments were given with a plan, which is settled.
             StorageError: The run's folder cannot be made or written.
+            KeyboardInterrupt: Ctrl-C, where the program has no handler of its own. The run's
+                record says so, and it goes on from its newest checkpoint when it is resumed.
         """
+        from llamahome_core.lifecycle import live
         from llamahome_core.plan import Plan
         from llamahome_core.run import new_directory
 
@@ -255,49 +262,31 @@ class Kernel:
             else self.plan(recipe, parameters=parameters, assignments=assignments)
         )
         directory = new_directory(self.workspace.runs, plan.recipe.name)
-        return self._carry_out(plan, directory, monitors, stop, resume=False)
+        context = self._context(plan.recipe, directory=directory, **_given(stop))
+        return live(plan, context, [*plan.recipe.monitors, *monitors], on_event)
 
     def resume(
-        self, name: str, *, monitors: Sequence[Selection] = (), stop: Stop | None = None
+        self,
+        name: str,
+        *,
+        monitors: Sequence[Selection] = (),
+        stop: Stop | None = None,
+        on_event: Listener | None = None,
     ) -> Outcome:
-        """Go on with the run *name* from its newest intact checkpoint.
+        """Go on with the run *name* from its newest intact checkpoint; arguments as in `run`.
 
         Raises:
             RunNotFoundError: There is no such run.
             RunError: It is finished already, or its recipe is not there.
             RunLockedError: It is going on in another process.
         """
-        from llamahome_core.run import describe, find_directory
+        from llamahome_core.lifecycle import live, resumable
 
-        directory = find_directory(self.workspace.runs, name)
-        if not (directory / "resolved.toml").exists():
-            # The events begin when the recipe is written.
-            begun = (directory / "events.jsonl").exists()
-            missing = f"has lost its recipe: there is no {directory / 'resolved.toml'}"
-            reason = missing if begun else "ended before its recipe was written"
-            raise RunError(f"run {directory.name} {reason}", hint="run the recipe again")
-        if describe(directory).state == "finished":
-            raise RunError(
-                f"run {directory.name} is finished",
-                hint=f"llamahome run {shlex.quote(str(directory / 'resolved.toml'))}"
-                "  (a new run of the same recipe)",
-            )
+        directory = resumable(self.workspace.runs, name)
         plan = self.plan(directory / "resolved.toml")
-        return self._carry_out(plan, directory, monitors, stop, resume=True)
+        context = self._context(plan.recipe, directory=directory, resume=True, **_given(stop))
+        return live(plan, context, [*plan.recipe.monitors, *monitors], on_event)
 
-    def _carry_out(
-        self,
-        plan: Plan,
-        directory: Path,
-        monitors: Sequence[Selection],
-        stop: Stop | None,
-        *,
-        resume: bool,
-    ) -> Outcome:
-        from llamahome_core.context import Stop
-        from llamahome_core.lifecycle import live
 
-        context = self._context(
-            plan.recipe, directory=directory, stop=stop or Stop(), resume=resume
-        )
-        return live(plan, context, [*plan.recipe.monitors, *monitors])
+def _given(stop: Stop | None) -> dict[str, Any]:
+    return {} if stop is None else {"stop": stop}

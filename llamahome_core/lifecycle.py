@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,59 +17,98 @@ from attrs import evolve
 from llamahome_core import deprecated, log, provenance
 from llamahome_core.config import structure
 from llamahome_core.context import Context
-from llamahome_core.discovery import Plugin
-from llamahome_core.errors import (
-    Interrupted,
-    LlamaHomeError,
-    PluginError,
-    RunError,
-    StorageError,
-)
-from llamahome_core.events import EventLog
-from llamahome_core.hookspecs import hookimpl
+from llamahome_core.errors import RunError, StorageError
+from llamahome_core.events import EventLog, Listener
+from llamahome_core.execution import Execution, carry_out
+from llamahome_core.listening import Listening
 from llamahome_core.monitoring import Monitors
 from llamahome_core.plan import Plan
-from llamahome_core.protocols import Trained
 from llamahome_core.recipe import Selection
-from llamahome_core.run import Run, end_fields, environment, held, write_record
+from llamahome_core.run import (
+    Run,
+    describe,
+    end_fields,
+    environment,
+    find_directory,
+    held,
+    write_record,
+)
 from llamahome_core.secrets import read_secret
-from llamahome_core.values import Outcome, Version
+from llamahome_core.values import Outcome
 
 _OURS = "the kernel's own"  # with a blank: no entry point is called so
 
+_registering = threading.Lock()
 
-def live(plan: Plan, context: Context, monitors: Sequence[Selection]) -> Outcome:
+
+def resumable(runs: Path, name: str) -> Path:
+    """The folder of the run *name*, from whose checkpoint one can go on.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+        RunError: It is finished already, or its recipe is not there.
+    """
+    directory = find_directory(runs, name)
+    recipe = directory / "resolved.toml"
+    if not recipe.exists():
+        # The events begin when the recipe is written.
+        begun = (directory / "events.jsonl").exists()
+        missing = f"has lost its recipe: there is no {recipe}"
+        reason = missing if begun else "ended before its recipe was written"
+        raise RunError(f"run {directory.name} {reason}", hint="run the recipe again")
+    if describe(directory).state == "finished":
+        raise RunError(
+            f"run {directory.name} is finished",
+            hint=f"llamahome run {shlex.quote(str(recipe))}  (a new run of the same recipe)",
+        )
+    return directory
+
+
+def live(
+    plan: Plan,
+    context: Context,
+    monitors: Sequence[Selection],
+    on_event: Listener | None = None,
+) -> Outcome:
     """Carry out *plan* in the folder of *context*.
 
     Args:
         plan: What to carry out.
         context: The run's context; its events are opened here.
         monitors: What shows or forwards the events.
+        on_event: Told of each event, in this thread.
 
     Raises:
         RunLockedError: The run is going on in another process.
         StorageError: The folder cannot be written at the start.
     """
     directory = _directory(context)
-    manager = plan.catalog.plugins.manager
-    if not manager.has_plugin(_OURS):
-        manager.register(Execution(), _OURS)
+    _register(plan)
     with held(directory):
         if not context.resume:
             _begin(directory, plan)
-        events = EventLog(directory / "events.jsonl")
+        listener = None if on_event is None else Listening(on_event)
+        events = EventLog(directory / "events.jsonl", listener)
         context.events = events
-        context.stop.listener = lambda number: _tell_stopping(events, number)
         run = Run(
             name=directory.name, directory=directory, plan=plan, context=context, events=events
         )
         try:
             with log.captured(directory / "log" / "run.log", _packages(plan)):
-                return _watched(run, monitors)
+                outcome = _watched(run, monitors)
         finally:
-            context.stop.listener = None
             with contextlib.suppress(StorageError):  # it was synced, or the disk fails anyway
                 events.close()
+    if outcome.error is not None and isinstance(outcome.error.__cause__, KeyboardInterrupt):
+        raise outcome.error.__cause__
+    return evolve(outcome, directory=directory)
+
+
+def _register(plan: Plan) -> None:
+    manager = plan.catalog.plugins.manager
+    with _registering:  # two threads may run the same kernel
+        if not manager.has_plugin(_OURS):
+            manager.register(Execution(), _OURS)
 
 
 def _packages(plan: Plan) -> set[str]:
@@ -109,19 +150,20 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
         secret=lambda name: read_secret(name, run.context.variable),
     )
     monitors.start()
-    run.events.listener = lambda: _tell_died(run, monitors, logger)
+    run.events.after = lambda: _tell_died(run, monitors, logger)
     try:
         _announce(run)
         _deprecate(run, logger)
-        _notify(run, logger, "llamahome_run_started")
-        outcome = carry_out(run)
-        run.context.stop.listener = None  # what is over cannot be stopped
+        # Only here: what is over cannot be stopped.
+        with run.context.stop.telling(lambda number: _tell_stopping(run.events, number)):
+            _notify(run, logger, "llamahome_run_started")
+            outcome = carry_out(run)
         if outcome.error is not None:
             logger.debug("run ended", error=repr(outcome.error), exc_info=outcome.error)
         _notify(run, logger, "llamahome_run_finished", outcome=outcome)
         return _conclude(run, outcome, time.monotonic() - started)
     finally:
-        run.events.listener = None
+        run.events.after = None
         monitors.close()
 
 
@@ -193,62 +235,3 @@ def _conclude(run: Run, outcome: Outcome, seconds: float) -> Outcome:
     except StorageError as error:
         return evolve(outcome, status="failed", error=outcome.error or error)
     return outcome
-
-
-# --- Execution ----------------------------------------------------------------------------------
-
-
-class Execution:
-    """The kernel's own ``llamahome_execute``: the stages, one after another."""
-
-    @hookimpl(trylast=True)
-    def llamahome_execute(self, run: Run) -> Outcome:
-        """Run every stage; what they leave in the context is the outcome."""
-        for plugin, stage in run.plan.catalog.stages():
-            started = time.monotonic()
-            run.events.emit("stage", stage=stage.name, status="started")
-            run.context.stop.check()
-            with _owned(f"stage {stage.name!r} of plugin {plugin.name} ({plugin.origin})", plugin):
-                stage.run.load()(run.context)
-            seconds = round(time.monotonic() - started, 3)
-            run.events.emit("stage", stage=stage.name, status="finished", seconds=seconds)
-        trained = run.context.find(Trained)
-        metrics = dict(trained.metrics) if trained else {}
-        return Outcome(status="finished", version=run.context.find(Version), metrics=metrics)
-
-
-@contextlib.contextmanager
-def _owned(what: str, plugin: Plugin) -> Iterator[None]:
-    """What nobody foresaw, and an end of the program, is told as a mistake of *what*."""
-    try:
-        yield
-    except LlamaHomeError:
-        raise
-    except (Exception, SystemExit, GeneratorExit) as error:  # Ctrl-C is the user's
-        raise PluginError(
-            f"{what} failed: {type(error).__name__}: {error}",
-            hint=f"tell the authors of {plugin.origin.partition(' ')[0]}; "
-            "the report and log/run.log of the run have the traceback",
-            code="X900",
-        ) from error
-
-
-def carry_out(run: Run) -> Outcome:
-    """Execute *run* and turn how it ended into an outcome; no error of a run gets past this."""
-    try:
-        return _checked(run.plan.catalog.plugins.execute(run))
-    except Interrupted as stopped:
-        return Outcome(status="stopped", error=stopped)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  # whatever a plugin raises fails this run only
-        return Outcome(status="failed", error=error)
-
-
-def _checked(result: object) -> Outcome:
-    if isinstance(result, Outcome):
-        return result
-    raise PluginError(
-        f"llamahome_execute gave {result!r} instead of an Outcome",
-        hint="a wrapper of it must end with: return (yield)",
-    )

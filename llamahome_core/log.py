@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import threading
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from llamahome_core.terminal import clean
+from llamahome_core.terminal import RESULTS, clean
 
 NAME = "llamahome"
 THIRD_PARTY = ("transformers", "torch", "peft", "huggingface_hub", "py.warnings")
@@ -86,24 +88,57 @@ def show(verbosity: int = 0, *, json: bool = False, color: bool = False) -> None
     logging.captureWarnings(capture=True)
 
 
-class _Host(logging.Handler):
-    """Hands on to the handlers of a host program what they would have had without a capture.
+# --- The log of a run ---------------------------------------------------------------------------
 
-    A handler has no way to know which level its logger had before, and would print it all.
+_FILE: ContextVar[logging.Handler | None] = ContextVar("the log of this thread's run", default=None)
+# Loggers belong to the process. So does this, or two runs at once would take each other's files
+# for the handlers of the host.
+_changing = threading.Lock()
+_files: tuple[logging.Handler, ...] = ()
+_taken: list[_Sorter] = []
+
+
+class _Sorter(logging.Handler):
+    """Stands for all handlers of a logger while runs go on: a record goes to the run it is of.
+
+    A host program's handlers get what they would have had: they have no way to know which level
+    their logger had before, and would print it all.
     """
 
-    def __init__(self, log: logging.Logger) -> None:
-        super().__init__(log.getEffectiveLevel())
-        self._handlers = log.handlers[:]
+    def __init__(self, log: logging.Logger, level: int) -> None:
+        super().__init__()
+        self.log, self.before = log, (log.handlers[:], log.propagate, log.level)
+        self.own = log.name == NAME
+        self._shown = log.getEffectiveLevel()
         self._parent = log.parent if log.propagate else None
+        # In the command, the screen is the console's alone.
+        self._alone = RESULTS.get() is not None
+        log.handlers, log.propagate = [self], False
+        log.setLevel(level)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand on *record*."""
-        for handler in self._handlers:
+        """Hand on *record*; that of a thread outside of every run may be of any, or the host's."""
+        mine = _FILE.get()
+        for file in _files if mine is None else (mine,):
+            file.handle(record)
+        if self.own or (mine is None and not self._alone):
+            self._show(record)
+
+    def _show(self, record: logging.LogRecord) -> None:
+        if record.levelno < self._shown:
+            return
+        for handler in self.before[0]:
             if record.levelno >= handler.level:
                 handler.handle(record)
         if self._parent is not None and self._parent.hasHandlers():
             self._parent.callHandlers(record)
+
+    def give_back(self) -> None:
+        """Put back what was there; handlers that the host gave us meanwhile stay."""
+        handlers, self.log.propagate, level = self.before
+        new = [h for h in self.log.handlers if h is not self and self.own]
+        self.log.handlers = handlers + new
+        self.log.setLevel(level)
 
 
 @contextlib.contextmanager
@@ -111,7 +146,7 @@ def captured(path: Path, plugins: Iterable[str] = ()) -> Iterator[None]:
     """Write everything that is logged in the block to *path* as JSON lines, libraries included.
 
     Libraries' records go to the file instead of the screen: their handlers are taken off and
-    given back at the end.
+    given back at the end. Several threads may be in such a block, each with a file of its own.
 
     Args:
         path: The file.
@@ -121,17 +156,30 @@ def captured(path: Path, plugins: Iterable[str] = ()) -> Iterator[None]:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setLevel(logging.DEBUG)
     handler.setFormatter(_formatter(json=True, color=False))
-    taken: list[tuple[logging.Logger, list[logging.Handler], bool, int]] = []
-    for name in (NAME, *THIRD_PARTY, *plugins):
-        log = logging.getLogger(name)
-        taken.append((log, log.handlers[:], log.propagate, log.level))
-        own = name == NAME
-        log.handlers, log.propagate = [handler, *([_Host(log)] if own else [])], False
-        log.setLevel(logging.DEBUG if own else logging.INFO)
+    _open(handler, (NAME, *THIRD_PARTY, *plugins))
+    token = _FILE.set(handler)
     try:
         yield
     finally:
-        for log, handlers, propagate, before in taken:
-            log.handlers, log.propagate = handlers, propagate
-            log.setLevel(before)
+        _FILE.reset(token)
+        _close(handler)
         handler.close()
+
+
+def _open(handler: logging.Handler, names: Iterable[str]) -> None:
+    global _files  # noqa: PLW0603  # as said where it is made
+    with _changing:
+        taken = {sorter.log.name for sorter in _taken}
+        for name in names:
+            if name not in taken:
+                level = logging.DEBUG if name == NAME else logging.INFO
+                _taken.append(_Sorter(logging.getLogger(name), level))
+        _files = (*_files, handler)
+
+
+def _close(handler: logging.Handler) -> None:
+    global _files  # noqa: PLW0603  # as said where it is made
+    with _changing:
+        _files = tuple(file for file in _files if file is not handler)
+        while not _files and _taken:
+            _taken.pop().give_back()

@@ -234,9 +234,11 @@ class Outcome:
         version: What was published, if anything.
         metrics: Final figures, such as ``{"evaluate_loss": 1.9}``.
         error: The error of a failed run.
+        directory: The run's folder, whose name is the run's; the kernel sets it.
     """
 
     status: Literal["finished", "stopped", "failed"]
     version: Version | None = None
     metrics: dict[str, Any] = field(factory=dict)
     error: BaseException | None = None
+    directory: Path | None = None

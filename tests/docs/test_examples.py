@@ -80,6 +80,50 @@ def test_the_embedding_example_refuses_a_wrong_recipe(root, sandbox):
     assert "there is no [[data]] (and 1 more problem)" in printed
 
 
+# A cell at a time, as a notebook runs them: in a running loop, with an output that is no file.
+NOTEBOOK = """
+import asyncio, io, re, signal, sys
+signal.signal(signal.SIGINT, lambda *_: None)
+handler = signal.getsignal(signal.SIGINT)
+cells = re.split(r"^# %%.*$", sys.stdin.read(), flags=re.M)
+
+async def work():
+    names, real = {"__name__": "__main__"}, sys.stdout
+    sys.stdout = io.StringIO()
+    for number, cell in enumerate(cells):
+        exec(compile(cell, f"cell {number}", "exec"), names)
+    sys.stdout, printed = real, sys.stdout.getvalue()
+    assert signal.getsignal(signal.SIGINT) is handler
+    print(printed)
+
+asyncio.run(work())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["cells", "script"])
+def test_the_notebook_runs(root, sandbox, how):
+    """From top to bottom as a script, and cell by cell as in Jupyter; it ends with an answer."""
+    notebook = root / "examples" / "embedding" / "notebook.py"
+    (sandbox.folder / "cells.py").write_text(NOTEBOOK)
+    cells = f"{sys.executable} cells.py < {notebook}"
+
+    printed = sandbox.run(
+        cells if how == "cells" else f"{sys.executable} {notebook}", "notebook.py"
+    )
+
+    told = [line for line in printed.splitlines() if re.match(r"run |step |held |lowest ", line)]
+    assert told[0] == "run notebook-1"
+    assert [line.partition(":")[0] for line in told[1:-1]] == [
+        "held out",
+        *(f"step {n} of 4" for n in (1, 2, 3, 4)),
+        "held out",
+    ]
+    assert re.fullmatch(r"lowest loss at step \d of 4", told[-1])
+    assert "finished notebook:v1" in printed
+    assert re.search(r"^answer: ", printed, re.MULTILINE)
+
+
 def test_the_tutorial_shows_the_files_of_the_example(root, docs):
     """What the reader of first-plugin.md writes is examples/llamahome-shout, all of it."""
     page = root / "docs" / "tutorials" / "first-plugin.md"

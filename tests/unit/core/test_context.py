@@ -140,18 +140,32 @@ def test_asking_to_stop_ends_the_next_progress(context):
     assert caught.value.signal == signal.SIGTERM
 
 
-def test_the_listener_is_told_of_the_first_request_only():
-    told: list[int] = []
-    stop = Stop(listener=told.append)
+def test_who_listens_is_told_of_the_first_request_only():
+    """Every run that has this Stop, as long as it goes on."""
+    told: list[str] = []
+    stop = Stop()
     assert not stop.requested
     stop.check()
 
-    stop.request()
-    stop.request(signal.SIGTERM)
+    with stop.telling(lambda number: told.append(f"first {number}")):
+        with stop.telling(lambda number: told.append(f"over {number}")):
+            pass
+        with stop.telling(lambda number: told.append(f"second {number}")):
+            stop.request()
+            stop.request(signal.SIGTERM)
 
-    assert told == [signal.SIGINT]
+    assert told == ["first 2", "second 2"]
     assert stop.signal == signal.SIGTERM
-    Stop().request()  # nobody listens
+
+
+def test_a_signal_may_come_in_the_middle_of_a_request():
+    """Its handler runs in the same thread, and may not wait for the request that it interrupts."""
+    stop = Stop()
+
+    with stop.telling(lambda _: stop.request(signal.SIGTERM)):
+        stop.request()
+
+    assert stop.signal == signal.SIGTERM
 
 
 def test_a_context_outside_a_run_has_no_folder_and_swallows_events(make_kernel):

@@ -37,8 +37,8 @@ Outcome PackagedRecipe Plan PluginError PreparedData Problem Progress Publish Re
 RequirementError Row Run RunError RunLockedError RunNotFoundError Sample Schedule SecretError
 Selection Service Stage StepData StepResult Steps Stop StorageError Store Train Trained Trainer
 TrainingError Transform UnavailableError UnknownNameError UnsafeModelError Version Workspace
-WorkspaceError __version__ clean command_kernel command_settings hookimpl live_events
-read_events secret suggest
+WorkspaceError __version__ clean command_kernel command_settings follow_events hookimpl
+live_events read_events run_async secret suggest
 """.split()  # noqa: SIM905  # ninety names on ninety lines would say no more
 
 PLAIN = {"Message", "Progress", "__version__", "hookimpl"}
