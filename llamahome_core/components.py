@@ -16,7 +16,15 @@ from llamahome_core.errors import PluginError, UnavailableError
 from llamahome_core.secrets import read_secret, reveal
 from llamahome_core.terminal import aside
 
+_TEXTS = validators.deep_iterable(
+    validators.instance_of(str), iterable_validator=validators.instance_of(tuple)
+)
 _NAME = validators.matches_re(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def _text() -> Any:
+    """A field that is text, and nothing that prints like it."""
+    return field(validator=validators.instance_of(str))
 
 
 class Kind(enum.Enum):
@@ -123,11 +131,13 @@ class Component:
     """
 
     name: str = field(validator=_NAME)
-    summary: str
+    summary: str = _text()
     factory: Ref = field(converter=_ref)
     config: type = field(default=NoSettings, validator=_is_config)
-    needs: tuple[str, ...] = ()
-    extra: str | None = None
+    needs: tuple[str, ...] = field(default=(), validator=_TEXTS)
+    extra: str | None = field(
+        default=None, validator=validators.optional(validators.instance_of(str))
+    )
 
     def missing(self) -> list[str]:
         """The needed modules that are not installed; nothing is imported to find out."""
@@ -174,7 +184,7 @@ class Command:
     """
 
     name: str = field(validator=_NAME)
-    summary: str
+    summary: str = _text()
     command: Ref = field(converter=_ref)
 
 
@@ -190,7 +200,7 @@ class Service:
 
     protocol: type
     factory: Ref = field(converter=_ref)
-    summary: str
+    summary: str = _text()
 
 
 @frozen(kw_only=True)
@@ -207,7 +217,7 @@ class Stage:
     """
 
     name: str = field(validator=_NAME)
-    summary: str
+    summary: str = _text()
     run: Ref = field(converter=_ref)
     after: tuple[str, ...] = ()
     plan: Ref | None = field(default=None, converter=_optional_ref)
@@ -225,7 +235,7 @@ class Check:
     """
 
     name: str = field(validator=_NAME)
-    summary: str
+    summary: str = _text()
     run: Ref = field(converter=_ref)
 
 
@@ -252,6 +262,6 @@ class PackagedRecipe:
     """
 
     name: str = field(validator=_NAME)
-    summary: str
-    package: str
-    file: str
+    summary: str = _text()
+    package: str = _text()
+    file: str = _text()

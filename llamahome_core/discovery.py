@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from attrs import define, field, frozen
 
+from llamahome_core.errors import PluginError
 from llamahome_core.hookspecs import PROJECT
 
 Status = Literal["found", "active", "blocked", "broken", "shadowed"]
@@ -25,12 +26,15 @@ class Policy:
         blocked: These do not load.
         strict: A broken plugin raises instead of being set aside.
         own: Only plugins of LlamaHome's own distribution load.
+        trial: Seconds that a third party's plugin may take in a child process, where it is tried
+            before it is imported; 0 tries none.
     """
 
     only: frozenset[str] | None = None
     blocked: frozenset[str] = frozenset()
     strict: bool = False
     own: bool = False
+    trial: float = 0.0
 
     @classmethod
     def parse(cls, words: Iterable[str], *, strict: bool = False) -> Policy:
@@ -55,7 +59,7 @@ class Policy:
 
     def allows(self, name: str, origin: str = PROJECT) -> bool:
         """Whether the plugin *name* of the distribution *origin* may load."""
-        if self.own and origin.partition(" ")[0] != PROJECT:
+        if self.own and not is_own(origin):
             return False
         return name not in self.blocked and (self.only is None or name in self.only)
 
@@ -67,6 +71,7 @@ class Policy:
             blocked=self.blocked | other.blocked,
             strict=self.strict or other.strict,
             own=self.own or other.own,
+            trial=max(self.trial, other.trial),
         )
 
 
@@ -75,6 +80,11 @@ def _no_switch(value: str) -> Exception:
 
     message = f"LLAMAHOME_STRICT must be true or false, got {value!r}"
     return ConfigError([Problem("C111", message, fix="write 1 or true, or 0 or false")])
+
+
+def is_own(origin: str) -> bool:
+    """Whether *origin* is LlamaHome's own distribution."""
+    return origin.partition(" ")[0] == PROJECT
 
 
 @define(kw_only=True)
@@ -88,6 +98,7 @@ class Plugin:
         status: ``found`` until it is loaded.
         error: Why it is broken.
         module: The loaded module or object.
+        verdict: What it did to the child process in which it was tried, if that was too much.
     """
 
     name: str
@@ -96,6 +107,14 @@ class Plugin:
     status: Status = "found"
     error: BaseException | None = None
     module: Any = field(default=None, repr=False)
+    verdict: str | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why it is broken, in words."""
+        if isinstance(self.error, PluginError):
+            return self.error.message
+        return f"{type(self.error).__name__}: {self.error}".removesuffix(": ")
 
 
 class _Distributions:

@@ -13,6 +13,7 @@ from typing import Any
 from attrs import evolve
 
 from llamahome_core import log
+from llamahome_core.blame import accused
 from llamahome_core.context import Context
 from llamahome_core.errors import Interrupted, PluginError, RunError, StorageError
 from llamahome_core.events import EventLog
@@ -125,7 +126,13 @@ def _announce(run: Run) -> None:
 
 def _notify(run: Run, logger: Any, hook: str, **arguments: Any) -> None:
     for plugin, error in run.plan.catalog.plugins.notify(hook, run=run, **arguments):
-        logger.warning("observer failed", plugin=plugin.name, error=repr(error))
+        logger.warning(
+            "observer failed",
+            plugin=plugin.name,
+            origin=plugin.origin,
+            hook=hook,
+            error=repr(error),
+        )
 
 
 def _conclude(run: Run, outcome: Outcome, seconds: float) -> Outcome:
@@ -171,7 +178,10 @@ def carry_out(run: Run) -> Outcome:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  # whatever a plugin raises fails this run only
-        return Outcome(status="failed", error=error)
+        catalog, recipe = run.plan.catalog, run.plan.recipe
+        chosen = [*recipe.chosen.values(), *recipe.data]
+        found = accused(error, catalog.plugins.active.values(), chosen)
+        return Outcome(status="failed", error=found)
 
 
 def _checked(result: object) -> Outcome:

@@ -51,9 +51,11 @@ class _Child:
     """A monitor's process and the pipe that tells it that its run is there."""
 
     name: str
+    owner: str
     log: Path
     process: subprocess.Popen[bytes]
     pipe: IO[bytes]
+    terminal: bool
 
     def let_go(self) -> None:
         """Say that no more events come. A byte, because a fork of the run may hold the pipe."""
@@ -78,6 +80,9 @@ class _Child:
 
     def kill(self) -> None:
         """Leave nothing behind."""
+        with suppress(ProcessLookupError, PermissionError):  # what it started goes with it
+            if not self.terminal:
+                os.killpg(self.process.pid, signal.SIGKILL)
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -117,7 +122,7 @@ class Monitors:
             try:
                 self._children.append(self._spawn(name, selection))
             except Exception as error:  # noqa: BLE001  # a monitor never stops a run
-                message = f"monitor {name!r} could not be started: {error}"
+                message = f"monitor {name!r}{_of(selection)} could not be started: {error}"
                 self.log.warning(message)
 
     def close(self, timeout: float = 10.0) -> None:
@@ -133,7 +138,7 @@ class Monitors:
                 child.let_go()
             for child in children:
                 if trouble := child.reap(deadline):
-                    message = f"monitor {child.name!r} {trouble}; see {child.log}"
+                    message = f"monitor {child.name!r}{child.owner} {trouble}; see {child.log}"
                     self.log.warning(message)
         finally:
             for child in children:
@@ -143,6 +148,7 @@ class Monitors:
         from llamahome_core.config import unstructure
 
         order = {
+            "name": f"monitor {name!r}{_of(selection)}",
             "factory": selection.component.factory.path,
             "config": _path_of(type(selection.config)),
             "settings": unstructure(selection.config),
@@ -162,7 +168,13 @@ class Monitors:
         assert process.stdin is not None  # noqa: S101  # it was started with one
         with suppress(BrokenPipeError):  # it has died already: close() tells
             process.stdin.write(line)
-        return _Child(name, Path(order["log"]), process, process.stdin)
+        log, terminal = Path(order["log"]), order["terminal"]
+        return _Child(name, _of(selection), log, process, process.stdin, terminal)
+
+
+def _of(selection: Any) -> str:
+    """Whose it is, for messages."""
+    return f" of plugin {selection.plugin!r} ({selection.origin or 'unknown'})"
 
 
 def _path_of(thing: type) -> str:
@@ -184,6 +196,7 @@ def _popen(log: Path, *, terminal: bool) -> subprocess.Popen[bytes]:
                 stderr=output,
                 bufsize=0,
                 env={**os.environ, "PYTHONPATH": path},
+                start_new_session=not terminal,
             )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import pluggy
 
 from llamahome_core import hookspecs
-from llamahome_core.discovery import Plugin, Policy
-from llamahome_core.errors import BrokenPluginError
+from llamahome_core.discovery import Plugin, Policy, is_own
+from llamahome_core.errors import BrokenPluginError, PluginError
 from llamahome_core.terminal import aside
 
 T = TypeVar("T")
@@ -40,7 +40,10 @@ class Plugins:
         self.manager = pluggy.PluginManager(hookspecs.PROJECT)
         self.manager.add_hookspecs(hookspecs)
         self.all: list[Plugin] = []
-        for plugin in plugins:
+        found = list(plugins)
+        if policy.trial:
+            self._try_out(found)
+        for plugin in found:
             self.add(plugin)
 
     def add(self, plugin: Plugin) -> None:
@@ -57,6 +60,8 @@ class Plugins:
             plugin.status = "blocked"
             return
         with self._at_its_own_risk(plugin):
+            if plugin.verdict is not None:
+                raise PluginError(plugin.verdict)
             plugin.module = plugin.entry.load() if plugin.entry else plugin.module
             self.manager.register(plugin.module, plugin.name)
             # At once, so that a misspelt hook is this plugin's fault and not the next one's.
@@ -71,6 +76,19 @@ class Plugins:
                 yield
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001  # it may raise anything
             self._set_aside(plugin, error)
+
+    def _try_out(self, plugins: list[Plugin]) -> None:
+        """Third parties' plugins that would be loaded are tried in a child process."""
+        theirs = [
+            p
+            for p in plugins
+            if p.entry and p.status == "found" and not is_own(p.origin)
+            if self.policy.allows(p.name, p.origin)
+        ]
+        if theirs:
+            from llamahome_core.trial import try_out
+
+            try_out(theirs, self.policy.trial)
 
     def _name_apart(self, plugin: Plugin) -> None:
         """A name belongs to one plugin: objects of one class are numbered, others shadowed."""
@@ -90,8 +108,7 @@ class Plugins:
         plugin.status, plugin.error = "broken", error
         if self.policy.strict:
             raise BrokenPluginError(
-                f"plugin {plugin.name!r} ({plugin.origin}) is broken: "
-                f"{type(error).__name__}: {error}",
+                f"plugin {plugin.name!r} ({plugin.origin}) is broken: {plugin.reason}",
                 hint=f"run without it: llamahome -p no:{plugin.name} …",
             ) from error
 

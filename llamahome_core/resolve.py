@@ -63,7 +63,9 @@ class Resolver:
                 )
             )
             role = "train"
-        use = settings.pop("use", DEFAULTS.get(kind))
+        use = settings.pop("use", None)
+        if use is None and kind in DEFAULTS:
+            use = self.catalog.usual(kind, DEFAULTS[kind])
         if not isinstance(use, str):
             self._missing_use(kind, use, at)
             return None
@@ -102,6 +104,7 @@ class Resolver:
             component=component,
             config=absolute(found, at, self.merged),
             role=role,
+            origin=plugin.origin,
         )
 
     def model(self, table: Table) -> str | None:

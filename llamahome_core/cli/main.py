@@ -12,6 +12,7 @@ import click
 from attrs import define, field
 
 from llamahome_core.cli.help import Group
+from llamahome_core.cli.start import make_kernel
 from llamahome_core.components import Ref
 from llamahome_core.discovery import Policy
 from llamahome_core.errors import UnknownNameError, suggest
@@ -105,7 +106,7 @@ class State:
         """
         if self._kernel is None:
             environment = Policy.from_environment()
-            kernel = self.make(environment.narrowed(self.asked))
+            kernel = make_kernel(self, environment.narrowed(self.asked))
             _refuse_unknown(kernel, "-p", self.asked)
             _refuse_unknown(kernel, "LLAMAHOME_PLUGINS", environment)
             self._kernel = kernel

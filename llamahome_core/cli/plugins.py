@@ -59,8 +59,7 @@ def list_plugins(state: State, as_json: bool) -> None:
 def _about(plugin: Plugin, offers: list[Offer]) -> str:
     """Why it is broken, or its names after their kind: ``schedule constant, linear``."""
     if plugin.error is not None:
-        text = f"{type(plugin.error).__name__}: {plugin.error}".splitlines()[0]
-        return f"{text} (llamahome plugins check {plugin.name})"
+        return f"{plugin.reason.splitlines()[0]} (llamahome plugins check {plugin.name})"
     kinds: dict[str, list[str]] = {}
     for offer in offers:
         if offer.plugin is plugin and not offer.missing and offer.kind not in {"service", "check"}:
@@ -74,7 +73,7 @@ def _record(plugin: Plugin, offers: list[Offer]) -> dict[str, Any]:
         "status": plugin.status,
         "origin": plugin.origin,
         "module": plugin.entry.value if plugin.entry else None,
-        "error": f"{type(plugin.error).__name__}: {plugin.error}" if plugin.error else None,
+        "error": plugin.reason if plugin.error else None,
         "offers": [offer.plain() for offer in offers if offer.plugin is plugin],
     }
 

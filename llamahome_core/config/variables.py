@@ -20,7 +20,7 @@ PREFIX = "LLAMAHOME_"
 RESERVED = frozenset(
     f"{PREFIX}{name}"
     for name in (
-        *("HOME", "ENV", "PLUGINS", "STRICT", "DEBUG", "REQUIRE", "FAILPOINT"),
+        *("HOME", "ENV", "PLUGINS", "STRICT", "TRIAL", "DEBUG", "REQUIRE", "FAILPOINT"),
         *("TRIALS", "TEST_SEED", "TEST_CACHE"),  # of the tests
     )
 )

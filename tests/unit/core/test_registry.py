@@ -101,7 +101,7 @@ def test_a_name_that_a_broken_plugin_might_have_offered_names_that_plugin():
     found = catalog(from_object(Bad()), offers("a", caches=[cache("lru")]), strict=False)
 
     with pytest.raises(
-        BrokenPluginError, match=r"'redis'.* failed to load: bad \(boom\)"
+        BrokenPluginError, match=r"'redis'.* failed to load: bad of embedded \(RuntimeError: boom\)"
     ) as caught:
         found.find(Kind.CACHE, "redis")
     assert caught.value.hint == "llamahome plugins check bad"
