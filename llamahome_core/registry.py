@@ -62,6 +62,8 @@ class Catalog:
             return matches[0]
         if matches:
             raise _ambiguous(kind, name, matches)
+        if out := [p for p in self.plugins.all if p.name == owner and p.status == "blocked"]:
+            raise _blocked(kind, name, out[0])
         known = sorted({c.name for _, c in owned})
         close = suggest(short, known)
         broken = [p for p in self.plugins.broken if owner in {"", p.name}]
@@ -169,6 +171,13 @@ def _ambiguous(kind: Kind, name: str, matches: Iterable[Owned]) -> AmbiguousName
     owners = ", ".join(f"{p.name}:{c.name} (from {p.origin})" for p, c in matches)
     return AmbiguousNameError(
         f"{kind.title} {name!r} is ambiguous: {owners}", hint=f'write use = "{names[0]}"'
+    )
+
+
+def _blocked(kind: Kind, name: str, plugin: Plugin) -> UnknownNameError:
+    return UnknownNameError(
+        f"no {kind.title} is called {name!r}: plugin {plugin.name!r} ({plugin.origin}) is blocked",
+        hint="let it load: -p, LLAMAHOME_PLUGINS or [plugins] in the settings keep it out",
     )
 
 

@@ -8,6 +8,7 @@ trial costs little more than the imports themselves.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import resource
 import select
@@ -33,6 +34,7 @@ MEMORY = 4 * 2**30
 _TICK = 0.05  # seconds between two looks at a child that says nothing
 _STANDARD = ("standard input", "standard output", "standard error")
 _PASSED, _PHASE, _REFUSED = b"+", b"=", b"!"
+_THREADS = "threads"
 
 
 def seconds_from(environ: Mapping[str, str]) -> float:
@@ -64,17 +66,17 @@ def try_out(plugins: Iterable[Plugin], seconds: float = SECONDS) -> None:
     """
     waiting = list(plugins)
     while waiting and threading.active_count() == 1:
-        passed, fault, is_late = _trial(waiting, seconds)
-        waiting = waiting[passed:]
+        watch, fault = _trial(waiting, seconds)
+        waiting = waiting[watch.passed :]
         if fault is None:
             return
-        # Something that an earlier one left behind may have ended the child: once more, alone.
-        if passed == 0 or is_late:
+        # A thread of an earlier one may have done it: then once more, in a process without it.
+        if not watch.has_threads:
             waiting.pop(0).verdict = fault
 
 
-def _trial(plugins: Sequence[Plugin], seconds: float) -> tuple[int, str | None, bool]:
-    """Try *plugins* in one child: how many passed, what the next one did, and whether it hung."""
+def _trial(plugins: Sequence[Plugin], seconds: float) -> tuple[Watch, str | None]:
+    """Try *plugins* in one child: how far it got, and what the next one did."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -89,7 +91,7 @@ def _trial(plugins: Sequence[Plugin], seconds: float) -> tuple[int, str | None, 
     finally:
         os.close(reading)
         watch.end()
-    return watch.passed, fault, watch.is_late
+    return watch, fault
 
 
 @define
@@ -102,7 +104,7 @@ class Watch:
         seconds: How long one plugin may take.
         passed: How many did no harm.
         phase: What is going on, in words.
-        is_late: Whether the time of one was over.
+        has_threads: Whether one that passed left threads behind.
     """
 
     child: int
@@ -110,7 +112,7 @@ class Watch:
     seconds: float
     passed: int = 0
     phase: str = "it was imported"
-    is_late: bool = False
+    has_threads: bool = False
     _has_ended: bool = False
     _rest: bytes = b""
     _deadline: float = 0.0
@@ -131,7 +133,6 @@ class Watch:
             if self.passed == count:
                 return None
         if ending is None:
-            self.is_late = True
             return f"it took more than {self.seconds:g} seconds while {self.phase}"
         return f"it {ending} while {self.phase}"
 
@@ -144,8 +145,10 @@ class Watch:
                 return text
             if line[:1] == _PASSED:
                 self.passed += 1
+                self.has_threads = text == _THREADS
                 self._deadline = time.monotonic() + self.seconds
-            self.phase = text
+            else:
+                self.phase = text
         return None
 
     def _ending(self) -> str | None:
@@ -181,6 +184,7 @@ def _killed(number: int) -> str:
 
 def be_tried(plugins: Iterable[Plugin], pipe: int, seconds: float) -> None:
     """Import *plugins* one by one, call what declares, and tell *pipe* how far it got."""
+    gc.disable()  # it would touch, and so copy, each page of memory that is shared
     _isolate()
     conduct = Conduct()
     for plugin in plugins:
@@ -192,7 +196,7 @@ def be_tried(plugins: Iterable[Plugin], pipe: int, seconds: float) -> None:
         if reason := reason or conduct.fault():
             _tell(pipe, _REFUSED, reason)
             return
-        _tell(pipe, _PASSED, "it was imported")
+        _tell(pipe, _PASSED, _THREADS if threading.active_count() > 1 else "")
 
 
 def _isolate() -> None:
@@ -257,7 +261,7 @@ def _declaring(module: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
     """The hooks of *module* that are called to see what it brings."""
     for name, hook in vars(hookspecs).items():
         if name.startswith("llamahome_") and hook.__code__.co_argcount == 0:
-            found = getattr(module, name, None)
+            found: Any = getattr(module, name, None)
             if hasattr(found, "llamahome_impl"):
                 yield name, found
 

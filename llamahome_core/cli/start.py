@@ -1,4 +1,4 @@
-"""Makes the kernel of a command: third parties' plugins are tried in a process of their own first."""
+"""Makes the kernel of a command: third parties' plugins are tried in another process first."""
 
 from __future__ import annotations
 

@@ -101,9 +101,8 @@ def obtain(context: Context) -> tuple[Prepared, bool]:
         if made := found is None:
             with contextlib.suppress(StorageError):  # somebody else's, on a machine that is shared
                 files.sweep(target.parent, target.name)
-            encoder = Encoder(
-                objective, codec, context.recipe.batch, owner=context.recipe.chosen["objective"].owner
-            )
+            owner = context.recipe.chosen["objective"].owner
+            encoder = Encoder(objective, codec, context.recipe.batch, owner=owner)
             _make(context, target, inputs, lambda into: write(context, sources, encoder, into))
         prepared = found or Prepared.open(target, context.recipe.batch, inputs)
     _check_positions(context, prepared)

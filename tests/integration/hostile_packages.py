@@ -1,4 +1,4 @@
-"""The packages of ``test_hostile_plugins.py``: each has one fault, and some are what a run chooses."""
+"""The packages of ``test_hostile_plugins.py``: each has one fault."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ HEAD += "from llamahome_core import Component, Service, Cache, hookimpl\n"
 
 def hook(body: str, name: str = "llamahome_stores", arguments: str = "") -> str:
     """A plugin of one hook."""
-    return f"@hookimpl\ndef {name}({arguments}):\n{textwrap.indent(textwrap.dedent(body), '    ')}\n"
+    return (
+        f"@hookimpl\ndef {name}({arguments}):\n{textwrap.indent(textwrap.dedent(body), '    ')}\n"
+    )
 
 
 def component(name: str, factory: str = "nowhere:X", hook_name: str = "llamahome_stores") -> str:
     """A plugin of one component."""
-    return hook(
-        f'yield Component(name="{name}", summary="Mine.", factory="{factory}")', hook_name
-    )
+    return hook(f'yield Component(name="{name}", summary="Mine.", factory="{factory}")', hook_name)
 
 
 # Name -> (code of the plugin, status in the list, words of the list, words of `plugins check`).
@@ -71,8 +71,7 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
         "the process was ended because it took too long while it was imported",
     ),
     "deaf": (
-        "for n in {*signal.valid_signals()} - {9, 19}: signal.signal(n, signal.SIG_IGN)\n"
-        "time.sleep(1000)",
+        "for n in {*range(1, 32)} - {9, 19}: signal.signal(n, signal.SIG_IGN)\ntime.sleep(1000)",
         BROKEN,
         "it took more than 1 seconds while it was imported",
         "the process was ended because it took too long while it was imported",
@@ -171,7 +170,7 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
 MONITORS = {
     "raise": 'raise RuntimeError("no luck")',
     "hang": "time.sleep(1000)",
-    "fill": "self.kept = [bytearray(1 << 26) for _ in range(1000)]",
+    "fill": "resource.setrlimit(resource.RLIMIT_DATA, (1 << 29, 1 << 29)); bytearray(1 << 33)",
     "reseed": "import random; random.seed(0); import torch; torch.manual_seed(0)",
     "move": 'os.chdir("/"); os.environ.clear()',
     "print": 'print("noise " * 10_000); os.write(1, b"noise"); os.write(2, b"noise")',
@@ -191,8 +190,6 @@ def monitors() -> str:
     )
     code += f"@hookimpl\ndef llamahome_monitors():\n{names}"
     for name, body in MONITORS.items():
-        if name == "fill":  # what is full is the process's own share: the machine is others' too
-            body = f"resource.setrlimit(resource.RLIMIT_DATA, (1 << 29, 1 << 29)); {body}"
         code += (
             f"class {name.title()}:\n"
             "    def __init__(self, config, context): ...\n"
@@ -202,7 +199,9 @@ def monitors() -> str:
     return code
 
 
-def wheel(folder: Path, name: str, code: str, *, distribution: str = "", version: str = "1.0") -> Path:
+def wheel(
+    folder: Path, name: str, code: str, *, distribution: str = "", version: str = "1.0"
+) -> Path:
     """A wheel with the plugin *name* of one module."""
     distribution = distribution or f"lh-{name}"
     module = distribution.replace("-", "_")

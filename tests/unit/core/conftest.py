@@ -93,6 +93,8 @@ class Parts:
 class Built(tuple[Any, Any]):
     """What a fake component was built from; it has whatever method it is asked for."""
 
+    __slots__ = ()
+
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: None
 
