@@ -25,6 +25,7 @@ from llamahome_core.errors import UnknownNameError, suggest
 from llamahome_core.hookspecs import PROJECT
 from llamahome_core.inspection import Report, examine
 from llamahome_core.terminal import RESULTS, keep_results_apart
+from llamahome_core.trial import SECONDS, Conduct, seconds_from
 
 HEAVY = {
     "boto3",
@@ -44,8 +45,6 @@ HEAVY = {
     "transformers",
 }
 """What each start of the command would pay for, if a declaring module imported it."""
-SECONDS = 20.0
-"""How long importing and declaring may take."""
 MEMORY = 2**30
 """Bytes of address space that importing and declaring may take."""
 
@@ -97,7 +96,8 @@ def _of_module(module: str) -> Plugin:
 def examine_apart(plugin: Plugin) -> Report:
     """What :func:`examine` finds, in a process with limits; *plugin* has an entry point."""
     value = plugin.entry.value if plugin.entry else ""
-    order = [plugin.name, value, plugin.origin, str(SECONDS)]
+    seconds = seconds_from(os.environ) or SECONDS
+    order = [plugin.name, value, plugin.origin, str(seconds)]
     path = os.pathsep.join(folder for folder in sys.path if folder)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = subprocess.Popen(  # noqa: S603  # this module, in this Python
@@ -109,7 +109,7 @@ def examine_apart(plugin: Plugin) -> Report:
             start_new_session=True,
         )
         try:
-            ended = _how_it_ended(child)
+            ended = _how_it_ended(child, seconds)
         finally:
             with contextlib.suppress(ProcessLookupError):  # it may have left others behind
                 os.killpg(child.pid, signal.SIGKILL)
@@ -118,9 +118,9 @@ def examine_apart(plugin: Plugin) -> Report:
         return _read(out.read(), err.read(), ended)
 
 
-def _how_it_ended(child: subprocess.Popen[bytes]) -> str:
+def _how_it_ended(child: subprocess.Popen[bytes], seconds: float) -> str:
     try:
-        code = child.wait(SECONDS + _LOADING + 10)
+        code = child.wait(seconds + _LOADING + 10)
     except subprocess.TimeoutExpired:  # it stopped its own watch
         child.kill()
         child.wait()
@@ -162,7 +162,10 @@ def _main(name: str, value: str, origin: str, seconds: str) -> None:
 
     resource.setrlimit(resource.RLIMIT_AS, (declaring, hard))
     faulthandler.dump_traceback_later(float(seconds), exit=True)
+    conduct = Conduct()
     report = examine(Plugin(name=name, origin=origin, entry=entry), phase)
+    if fault := conduct.fault():
+        report.problems.insert(0, fault)
     if heavy:
         report.problems.append(
             f"{value} imports {', '.join(sorted(heavy))}, which every start would pay for: "

@@ -14,7 +14,6 @@ from llamahome_core.config import Merged, Problem
 from llamahome_core.discovery import Plugin
 from llamahome_core.errors import (
     AmbiguousNameError,
-    BrokenPluginError,
     LlamaHomeError,
     UnavailableError,
 )
@@ -57,7 +56,9 @@ class Chooser:
                 )
             )
             role = "train"
-        use = settings.pop("use", DEFAULTS.get(kind))
+        use = settings.pop("use", None)
+        if use is None and kind in DEFAULTS:
+            use = self.catalog.usual(kind, DEFAULTS[kind])
         if not isinstance(use, str):
             self._missing_use(kind, use, at)
             return None
@@ -87,7 +88,7 @@ class Chooser:
             self._ambiguous(kind, use, at, error)
             return None
         except LlamaHomeError as error:
-            self._unknown((*at, "use"), error)
+            self.problems.append(Problem("C106", error.message, (*at, "use"), fix=error.hint))
             return None
         found: Any
         found, problems = config.structure(settings, component.config, at=at)
@@ -103,6 +104,7 @@ class Chooser:
             component=component,
             config=settled,
             role=role,
+            origin=plugin.origin,
         )
 
     def _ambiguous(self, kind: Kind, use: str, at: config.Path, error: LlamaHomeError) -> None:
@@ -115,19 +117,6 @@ class Chooser:
             table = f"[[{at[0]}]]" if len(at) > 1 else f"[{at[0]}]"
             fix = f'write in {table}: use = "{owner.name}:{name}"'
         self.problems.append(Problem("C106", error.message, (*at, "use"), fix=fix))
-
-    def _unknown(self, path: config.Path, error: LlamaHomeError) -> None:
-        """Name the plugins that did not load too: one of them may bring what is missing."""
-        message, fix = error.message, error.hint or ""
-        told = isinstance(error, BrokenPluginError)
-        status = {"blocked"} if told else {"blocked", "broken"}
-        absent = [p for p in self.catalog.plugins.all if p.status in status]
-        if absent:
-            listed = ", ".join(f"{p.name} ({p.status})" for p in absent)
-            message += f"; a plugin that is not loaded may offer it: {listed}"
-            if fix.startswith("installed"):
-                fix = "let it load: see -p, LLAMAHOME_PLUGINS, and [plugins] in the settings"
-        self.problems.append(Problem("C106", message, path, fix=fix))
 
     def followed(self, at: config.Path, resolve: Callable[[], T]) -> T | None:
         """What *resolve* makes of paths; none if they cannot be followed to their end."""

@@ -16,7 +16,15 @@ from llamahome_core.errors import PluginError, UnavailableError
 from llamahome_core.secrets import read_secret, reveal
 from llamahome_core.terminal import aside
 
+_TEXTS = validators.deep_iterable(
+    validators.instance_of(str), iterable_validator=validators.instance_of(tuple)
+)
 _NAME = validators.matches_re(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def _text() -> Any:
+    """A field that is text, and nothing that prints like it."""
+    return field(validator=validators.instance_of(str))
 
 
 class Kind(enum.Enum):
@@ -124,11 +132,13 @@ class Component:
     """
 
     name: str = field(validator=_NAME)
-    summary: str
+    summary: str = _text()
     factory: Ref = field(converter=_ref)
     config: type = field(default=NoSettings, validator=_is_config)
-    needs: tuple[str, ...] = ()
-    extra: str | None = None
+    needs: tuple[str, ...] = field(default=(), validator=_TEXTS)
+    extra: str | None = field(
+        default=None, validator=validators.optional(validators.instance_of(str))
+    )
 
     def missing(self) -> list[str]:
         """The needed modules that are not installed; nothing is imported to find out."""
@@ -177,7 +187,7 @@ class Command:
     """
 
     name: str = field(validator=_NAME)
-    summary: str
+    summary: str = _text()
     command: Ref = field(converter=_ref)
     config: type = field(default=NoSettings, validator=_is_config)
 
@@ -194,7 +204,7 @@ class Service:
 
     protocol: type
     factory: Ref = field(converter=_ref)
-    summary: str
+    summary: str = _text()
 
 
 @frozen(kw_only=True)
@@ -211,7 +221,7 @@ class Stage:
     """
 
     name: str = field(validator=_NAME)
-    summary: str
+    summary: str = _text()
     run: Ref = field(converter=_ref)
     after: tuple[str, ...] = ()
     plan: Ref | None = field(default=None, converter=_optional_ref)
@@ -229,7 +239,7 @@ class Check:
     """
 
     name: str = field(validator=_NAME)
-    summary: str
+    summary: str = _text()
     run: Ref = field(converter=_ref)
 
 
@@ -256,6 +266,6 @@ class PackagedRecipe:
     """
 
     name: str = field(validator=_NAME)
-    summary: str
-    package: str
-    file: str
+    summary: str = _text()
+    package: str = _text()
+    file: str = _text()

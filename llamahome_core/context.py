@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field
 
-from llamahome_core.errors import Interrupted, UnknownNameError
+from llamahome_core.blame import PROTOCOLS, at_fault, tell, whole
+from llamahome_core.errors import Interrupted, PluginError, UnknownNameError
 from llamahome_core.events import Emitter, NoEvents
 
 if TYPE_CHECKING:
-    from llamahome_core.recipe import Recipe
+    from llamahome_core.recipe import Recipe, Selection
     from llamahome_core.registry import Catalog
     from llamahome_core.workspace import Workspace
 
@@ -115,9 +116,18 @@ class Context:
             UnknownNameError: Nobody put one and no active plugin provides one.
         """
         if protocol not in self._values:
-            self._values[protocol] = self.catalog.service(protocol).factory.load()(self)
+            self._values[protocol] = self._serve(protocol)
         value: T = self._values[protocol]
         return value
+
+    def _serve(self, protocol: type) -> Any:
+        plugin, service = self.catalog.provider(protocol)
+        who = f"service {protocol.__name__} of plugin {plugin.name!r} ({plugin.origin})"
+        with at_fault(who, plugin.origin):
+            made = service.factory.load()(self)
+        if made is None:
+            raise PluginError(f"{who} gave None instead of the object", hint=tell(plugin.origin))
+        return made
 
     def build(self, kind: str) -> Any:
         """A new instance of the recipe's component of *kind* (the table's name).
@@ -125,10 +135,18 @@ class Context:
         Raises:
             UnknownNameError: The recipe has chosen none.
             UnavailableError: What it needs is not installed.
+            PluginError: Its factory failed, or made something else; the message names the plugin.
         """
         if (selection := self.recipe.chosen.get(kind)) is None:
             raise UnknownNameError(f"the recipe chooses no {kind}")
-        return selection.component.build(selection.config, self)
+        return self.make(selection)
+
+    def make(self, selection: Selection) -> Any:
+        """A new instance of a component that the recipe chose; raises what :meth:`build` does."""
+        who, origin = selection.owner, selection.origin
+        with at_fault(who, origin):
+            made = selection.component.build(selection.config, self)
+        return whole(made, PROTOCOLS[selection.kind.partition(":")[0]], who, origin)
 
     def variable(self, name: str) -> str | None:
         """The environment variable *name*, or else what the workspace's ``.env`` says it is."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
 from attrs import define, field, frozen
 
+from llamahome_core.errors import PluginError
 from llamahome_core.hookspecs import PROJECT
 from llamahome_core.requirements import misfit
 
@@ -17,6 +19,7 @@ Status = Literal["found", "active", "blocked", "broken", "shadowed"]
 DRIFT = "drift: "
 """How the reason of a plugin that is not what the lock says begins."""
 
+_NAMED = re.compile(r"^(Name|Version):[ \t]*(\S+)", re.MULTILINE)
 _SWITCH = {"": False, "0": False, "false": False, "1": True, "true": True}
 
 
@@ -33,6 +36,8 @@ class Policy:
         vet: What compares an installed plugin with the lock; returns why it may not load.
         source: Who says so, such as ``-p``: for messages.
         parts: The policies that this one was narrowed from.
+        trial: Seconds that a third party's plugin may take in a child process, where it is tried
+            before it is imported; 0 tries none.
     """
 
     only: frozenset[str] | None = None
@@ -43,6 +48,7 @@ class Policy:
     vet: Callable[[Plugin], str | None] | None = field(default=None, eq=False, repr=False)
     source: str = field(default="the program", eq=False, repr=False)
     parts: tuple[Policy, ...] = field(default=(), eq=False, repr=False)
+    trial: float = 0.0
 
     @classmethod
     def parse(
@@ -82,7 +88,7 @@ class Policy:
 
     def allows(self, name: str, origin: str = PROJECT) -> bool:
         """Whether the plugin *name* of the distribution *origin* may load."""
-        if self.own and origin.partition(" ")[0] != PROJECT:
+        if self.own and not is_own(origin):
             return False
         return name not in self.blocked and (self.only is None or name in self.only)
 
@@ -113,6 +119,7 @@ class Policy:
             locked=self.locked or other.locked,
             vet=self.vet or other.vet,
             parts=(*(self.parts or (self,)), *(other.parts or (other,))),
+            trial=max(self.trial, other.trial),
         )
 
 
@@ -125,6 +132,11 @@ def _switch(env: Mapping[str, str], name: str) -> bool:
         message = f"{name} must be true or false, got {env[name]!r}"
         raise ConfigError([Problem("C111", message, fix="write 1 or true, or 0 or false")])
     return found
+
+
+def is_own(origin: str) -> bool:
+    """Whether *origin* is LlamaHome's own distribution."""
+    return origin.partition(" ")[0] == PROJECT
 
 
 @define(kw_only=True)
@@ -140,6 +152,7 @@ class Plugin:
         reason: Why it is blocked.
         digest: The hash of its files, if it was compared with the lock.
         module: The loaded module or object.
+        verdict: What it did to the child process in which it was tried, if that was too much.
     """
 
     name: str
@@ -150,6 +163,7 @@ class Plugin:
     reason: str | None = None
     digest: str | None = None
     module: Any = field(default=None, repr=False)
+    verdict: str | None = None
 
     @property
     def distribution(self) -> str:
@@ -164,7 +178,7 @@ class Plugin:
     @property
     def is_own(self) -> bool:
         """Whether it came with LlamaHome itself."""
-        return self.distribution == PROJECT
+        return is_own(self.origin)
 
     @property
     def has_drifted(self) -> bool:
@@ -181,7 +195,9 @@ class Plugin:
         """Why it is not active, on one line; None if nothing is wrong."""
         if self.error is None:
             return self.reason
-        told = f"{type(self.error).__name__}: {self.error}".removesuffix(": ").splitlines()[0]
+        is_told = isinstance(self.error, PluginError)
+        told = str(self.error) if is_told else f"{type(self.error).__name__}: {self.error}"
+        told = told.removesuffix(": ").splitlines()[0]
         dist = self.entry.dist if self.entry and not self.is_own else None
         unfit = misfit(dist) if dist else None
         return f"{told}; {unfit}" if unfit else told
@@ -198,12 +214,11 @@ class _Distributions:
         if entry.dist is None:
             return "", ""
         if id(entry.dist) not in self._known:
+            # Two lines at the top: parsing all of it, a README too, takes ten times as long.
+            text = entry.dist.read_text("METADATA") or entry.dist.read_text("PKG-INFO") or ""
+            found = dict(_NAMED.findall(text.partition("\n\n")[0]))
             # A damaged installation has neither, and may not hide the others.
-            metadata = entry.dist.metadata
-            keys = set(metadata)  # asked for a key that is not there, Python 3.12 warns
-            name = metadata["Name"] if "Name" in keys else ""
-            version = metadata["Version"] if "Version" in keys else ""
-            self._known[id(entry.dist)] = name, version
+            self._known[id(entry.dist)] = found.get("Name", ""), found.get("Version", "")
         return self._known[id(entry.dist)]
 
     def rank(self, entry: EntryPoint) -> tuple[str, bool, str]:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+from llamahome_core.blame import accused
 from llamahome_core.components import Stage
 from llamahome_core.discovery import Plugin
 from llamahome_core.errors import Interrupted, LlamaHomeError, PluginError
@@ -29,7 +30,7 @@ class Execution:
     def llamahome_execute(self, run: Run) -> Outcome:
         """Run every stage; what they leave in the context is the outcome."""
         for plugin, stage in run.plan.catalog.stages():
-            with _turn_of(run), _owned(stage, plugin):
+            with _turn_of(run), _owned(run, stage, plugin):
                 started = time.monotonic()
                 run.events.emit("stage", stage=stage.name, status="started")
                 run.context.stop.check()
@@ -42,7 +43,7 @@ class Execution:
 
 
 @contextlib.contextmanager
-def _owned(stage: Stage, plugin: Plugin) -> Iterator[None]:
+def _owned(run: Run, stage: Stage, plugin: Plugin) -> Iterator[None]:
     """What nobody foresaw, and an end of the program, is told as a mistake of *stage*."""
     what = f"stage {stage.name!r} of plugin {plugin.name} ({plugin.origin})"
     try:
@@ -50,6 +51,8 @@ def _owned(stage: Stage, plugin: Plugin) -> Iterator[None]:
     except LlamaHomeError:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:  # Ctrl-C is the user's
+        if (found := _accused(run, error)) is not error:
+            raise found from error
         raise PluginError(
             f"{what} failed: {type(error).__name__}: {error}",
             hint=f"tell the authors of {plugin.origin.partition(' ')[0]}; "
@@ -86,7 +89,15 @@ def carry_out(run: Run) -> Outcome:
         at_once.__cause__ = pressed  # raised again when that is written down
         return Outcome(status="stopped", error=at_once)
     except BaseException as error:  # noqa: BLE001  # whatever a plugin raises fails this run only
-        return Outcome(status="failed", error=error)
+        return Outcome(status="failed", error=_accused(run, error))
+
+
+def _accused(run: Run, error: BaseException) -> BaseException:
+    """*error*, or one that names the third party whose code raised it."""
+    catalog, recipe = run.plan.catalog, run.plan.recipe
+    chosen = [*recipe.chosen.values(), *recipe.data, *recipe.transforms]
+    found: BaseException = accused(error, catalog.plugins.active.values(), chosen)
+    return found
 
 
 def _checked(result: object) -> Outcome:

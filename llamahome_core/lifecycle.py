@@ -146,7 +146,6 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
         _of_terminal_one(selections),
         run.directory,
         logger,
-        owners={n: p.owner for n, p in run.plan.catalog.plugins.active.items() if not p.is_own},
         secret=lambda name: read_secret(name, run.context.variable),
     )
     monitors.start()
@@ -185,10 +184,9 @@ def _tell_died(run: Run, monitors: Monitors, logger: Any) -> None:
     """A monitor that dies is told when it happens, and not hours later."""
     for chosen, text in monitors.died():
         origin = run.plan.catalog.plugins.active[chosen.plugin].origin
-        told = f"{text} (plugin {chosen.plugin}, {origin})"
-        run.context.warn(told, monitor=chosen.name, plugin=chosen.plugin, distribution=origin)
+        run.context.warn(text, monitor=chosen.name, plugin=chosen.plugin, distribution=origin)
         if getattr(chosen.config, "terminal", False):  # it would have shown the event
-            logger.warning(told)
+            logger.warning(text)
 
 
 def _announce(run: Run) -> None:
@@ -221,7 +219,8 @@ def _deprecate(run: Run, logger: Any) -> None:
 
 def _notify(run: Run, logger: Any, hook: str, **arguments: Any) -> None:
     for plugin, error in run.plan.catalog.plugins.notify(hook, run=run, **arguments):
-        logger.warning("observer failed", plugin=plugin.owner, error=repr(error))
+        owner = plugin.owner
+        logger.warning("observer failed", plugin=owner, hook=hook, error=repr(error))
 
 
 def _conclude(run: Run, outcome: Outcome, seconds: float) -> Outcome:

@@ -86,6 +86,8 @@ class _Follower:
     tail: Tail
     session: int
     log: Path
+    name: str = "the monitor"
+    _process: int = field(init=False, factory=os.getpid)
     _in_a_row: int = field(init=False, default=0)
     _failures: int = field(init=False, default=0)
 
@@ -127,8 +129,11 @@ class _Follower:
             call(*arguments)
         except (Exception, SystemExit):  # noqa: BLE001  # whatever it raises harms it alone
             self._in_a_row += 1
-            self._failed(_traceback())
+            self._failed(_traceback(self.name))
             return False
+        finally:
+            if os.getpid() != self._process:  # a copy: it would follow, and copy itself, as well
+                os._exit(0)
         return True
 
     def _failed(self, text: str) -> None:
@@ -145,10 +150,10 @@ def _parse(line: bytes) -> Mapping[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
-def _traceback() -> str:
+def _traceback(name: str) -> str:
     import traceback  # most monitors never need it
 
-    return traceback.format_exc()
+    return f"{name} failed\n{traceback.format_exc()}"
 
 
 def _note(log: Path, text: str) -> None:
@@ -211,7 +216,10 @@ def _build(order: Mapping[str, Any]) -> Any:
         raise ConfigError(problems)
     config = reveal(config, order["secrets"].__getitem__)
     context = MonitorContext(directory=Path(order["directory"]), number=order["number"])
-    return Ref(order["factory"]).load()(config, context)
+    monitor = Ref(order["factory"]).load()(config, context)
+    if missing := [name for name in ("handle", "close") if not hasattr(monitor, name)]:
+        raise TypeError(f"{monitor!r:.200} is no Monitor: it lacks {', '.join(missing)}")
+    return monitor
 
 
 def _main() -> int:
@@ -229,11 +237,11 @@ def _main() -> int:
     try:
         monitor = _build(order)
     except (Exception, SystemExit):  # noqa: BLE001  # told in the log
-        _note(log, _traceback())
+        _note(log, _traceback(order["name"]))
         return DISABLED
     start = 0 if getattr(monitor, "whole_run", False) else order["offset"]
     tail = Tail(Path(order["directory"]) / EVENTS, start)
-    code = _Follower(monitor, tail, order["offset"], log).follow(gone, order["run"])
+    code = _Follower(monitor, tail, order["offset"], log, order["name"]).follow(gone, order["run"])
     _limit(printed)
     for stream in (sys.stdout, sys.stderr):
         flush(stream)

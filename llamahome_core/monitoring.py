@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -53,10 +53,11 @@ class _Child:
 
     name: str
     selection: Any
+    owner: str
     log: Path
     process: subprocess.Popen[bytes]
     pipe: IO[bytes]
-    whose: str = ""
+    terminal: bool
     told: bool = False
 
     def let_go(self) -> None:
@@ -85,8 +86,15 @@ class _Child:
             return f"was killed by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"
 
+    def told_of(self, trouble: str) -> str:
+        """The monitor, whose it is, and its *trouble*, for people."""
+        return f"monitor {self.name!r}{self.owner} {trouble}; see {self.log}"
+
     def kill(self) -> None:
         """Leave nothing behind."""
+        with suppress(ProcessLookupError, PermissionError):  # what it started goes with it
+            if not self.terminal:
+                os.killpg(self.process.pid, signal.SIGKILL)
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -103,7 +111,6 @@ class Monitors:
         log: Told of monitors that failed.
         offset: Where the events of this session start, in bytes; if it is not given, where the
             file ends when the monitors start.
-        owners: Names of third parties' plugins, and what to call them in messages.
         secret: Finds the secret that a reference in their settings names.
     """
 
@@ -111,7 +118,6 @@ class Monitors:
     directory: Path
     log: Log
     offset: int | None = None
-    owners: Mapping[str, str] = field(factory=dict)
     secret: Callable[[str], str] = lambda name: read_secret(name, os.environ.get)
     _children: list[_Child] = field(init=False, factory=list)
     _looked: float = field(init=False, default=0.0)
@@ -130,7 +136,7 @@ class Monitors:
             try:
                 self._children.append(self._spawn(name, selection, number))
             except Exception as error:  # noqa: BLE001  # a monitor never stops a run
-                message = f"monitor {name!r}{self._from(selection)} could not be started: {error}"
+                message = f"monitor {name!r}{_of(selection)} could not be started: {error}"
                 self.log.warning(message)
 
     def died(self) -> Iterator[tuple[Any, str]]:
@@ -145,7 +151,10 @@ class Monitors:
         for child in self._children:
             if not child.told and (trouble := child.trouble(child.process.poll())):
                 child.told = True
-                yield child.selection, f"monitor {child.name!r} {trouble}; see {child.log}"
+                yield (
+                    child.selection,
+                    f"monitor {child.name!r}{child.owner} {trouble}; see {child.log}",
+                )
 
     def close(self, timeout: float = 10.0) -> None:
         """Let the monitors read to the end and wait for them; kill those that take longer.
@@ -160,8 +169,7 @@ class Monitors:
                 child.let_go()
             for child in children:
                 if (trouble := child.reap(deadline)) and not child.told:
-                    message = f"monitor {child.name!r}{child.whose} {trouble}; see {child.log}"
-                    self.log.warning(message)
+                    self.log.warning(child.told_of(trouble))
         finally:
             for child in children:
                 child.kill()
@@ -170,6 +178,7 @@ class Monitors:
         from llamahome_core.config import unstructure
 
         order = {
+            "name": f"monitor {name!r}{_of(selection)}",
             "factory": selection.component.factory.path,
             "config": _path_of(type(selection.config)),
             "settings": unstructure(selection.config),
@@ -190,13 +199,13 @@ class Monitors:
         assert process.stdin is not None  # noqa: S101  # it was started with one
         with suppress(BrokenPipeError):  # it has died already: close() tells
             process.stdin.write(line)
-        whose = self._from(selection)
-        return _Child(name, selection, Path(order["log"]), process, process.stdin, whose)
+        log, terminal = Path(order["log"]), order["terminal"]
+        return _Child(name, selection, _of(selection), log, process, process.stdin, terminal)
 
-    def _from(self, selection: Any) -> str:
-        """Whose the monitor is, for messages, if it is a third party's."""
-        owner = self.owners.get(selection.plugin)
-        return f" (from {owner})" if owner else ""
+
+def _of(selection: Any) -> str:
+    """Whose it is, for messages."""
+    return f" of plugin {selection.plugin!r} ({selection.origin or 'unknown'})"
 
 
 def _path_of(thing: type) -> str:
@@ -218,6 +227,7 @@ def _popen(log: Path, *, terminal: bool) -> subprocess.Popen[bytes]:
                 stderr=output,
                 bufsize=0,
                 env={**os.environ, "PYTHONPATH": path},
+                start_new_session=not terminal,
             )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -12,7 +12,7 @@ import pluggy
 
 from llamahome_core import hookspecs
 from llamahome_core.discovery import Plugin, Policy
-from llamahome_core.errors import BrokenPluginError
+from llamahome_core.errors import BrokenPluginError, PluginError
 from llamahome_core.terminal import aside
 
 T = TypeVar("T")
@@ -41,7 +41,11 @@ class Plugins:
         self.manager.add_hookspecs(hookspecs)
         self.all: list[Plugin] = []
         for plugin in plugins:
-            self.add(plugin)
+            self._admit(plugin)
+        if policy.trial:
+            self._try_out()
+        for plugin in self.all:
+            self._load(plugin)
 
     def add(self, plugin: Plugin) -> None:
         """Load *plugin*, if the policy allows it; what fails is set aside as ``broken``.
@@ -49,15 +53,23 @@ class Plugins:
         Raises:
             BrokenPluginError: It is broken and the policy is strict.
         """
+        self._admit(plugin)
+        self._load(plugin)
+
+    def _admit(self, plugin: Plugin) -> None:
+        """Give *plugin* its name, and block it if the policy does; nothing of it is imported."""
         self._name_apart(plugin)
         self.all.append(plugin)
+        if plugin.status == "found":
+            plugin.reason = self.policy.objection(plugin)
+            plugin.status = "found" if plugin.reason is None else "blocked"
+
+    def _load(self, plugin: Plugin) -> None:
         if plugin.status != "found":
             return
-        plugin.reason = self.policy.objection(plugin)
-        if plugin.reason is not None:
-            plugin.status = "blocked"
-            return
         with self._at_its_own_risk(plugin):
+            if plugin.verdict is not None:
+                raise PluginError(plugin.verdict)
             plugin.module = plugin.entry.load() if plugin.entry else plugin.module
             self.manager.register(plugin.module, plugin.name)
             # At once, so that a misspelt hook is this plugin's fault and not the next one's.
@@ -72,6 +84,13 @@ class Plugins:
                 yield
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001  # it may raise anything
             self._set_aside(plugin, error)
+
+    def _try_out(self) -> None:
+        """Third parties' plugins that are about to be loaded are tried in a child process."""
+        if theirs := [p for p in self.all if p.entry and p.status == "found" and not p.is_own]:
+            from llamahome_core.trial import try_out
+
+            try_out(theirs, self.policy.trial)
 
     def _name_apart(self, plugin: Plugin) -> None:
         """A name belongs to one plugin: objects of one class are numbered, others shadowed."""

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from attrs import field, frozen, validators
 
+from llamahome_core.components import Kind
+
 positive = validators.gt(0)
 optional_positive = validators.optional(validators.gt(0))
 # Far from where numbers of 64 bits end, and more than any run can use.
@@ -236,6 +238,7 @@ class Selection:
         component: The declared record.
         config: An instance of the component's settings class.
         role: For data: ``train`` or ``evaluate``.
+        origin: Distribution and version that the plugin came with.
     """
 
     kind: str
@@ -244,6 +247,13 @@ class Selection:
     component: Any = field(repr=False)
     config: Any
     role: Literal["train", "evaluate"] = "train"
+    origin: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Who it is, for messages: ``objective 'dpo' of plugin 'prefs' (llamahome-prefs 1.0)``."""
+        kind = "model source" if self.kind.startswith("model:") else Kind(self.kind).title
+        return f"{kind} {self.name!r} of plugin {self.plugin!r} ({self.origin or 'unknown'})"
 
 
 @frozen(kw_only=True)

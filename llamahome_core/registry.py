@@ -16,7 +16,7 @@ from llamahome_core.components import (
     Service,
     Stage,
 )
-from llamahome_core.discovery import Plugin
+from llamahome_core.discovery import Plugin, is_own
 from llamahome_core.errors import (
     AmbiguousNameError,
     BrokenPluginError,
@@ -78,8 +78,17 @@ class Catalog:
             hint=hint or f"installed: {', '.join(known) or 'none'}",
         )
 
-    def service(self, protocol: type) -> Service:
-        """The provider of *protocol*.
+    def usual(self, kind: Kind, name: str) -> str:
+        """What LlamaHome's own component *name* is called where others have one of that name too.
+
+        A default, which nobody wrote, may not become ambiguous because something was installed.
+        """
+        owners = [p for p, c in self.components(kind) if c.name == name]
+        own = [p for p in owners if is_own(p.origin)]
+        return f"{own[0].name}:{name}" if own and len(owners) > 1 else name
+
+    def provider(self, protocol: type) -> tuple[Plugin, Service]:
+        """The one plugin that provides *protocol*, and its record.
 
         Raises:
             UnknownNameError: No active plugin provides it.
@@ -98,7 +107,11 @@ class Catalog:
             raise UnknownNameError(
                 f"no active plugin provides {protocol.__name__}", hint="llamahome plugins"
             )
-        return found[0][1]
+        return found[0]
+
+    def service(self, protocol: type) -> Service:
+        """The record of :meth:`provider`; raises what that raises."""
+        return self.provider(protocol)[1]
 
     def services(self) -> list[tuple[Plugin, Service]]:
         """All providers."""

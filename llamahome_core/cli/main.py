@@ -12,6 +12,7 @@ import click
 from attrs import define, field
 
 from llamahome_core.cli.help import Group
+from llamahome_core.cli.start import make_kernel
 from llamahome_core.components import Ref
 from llamahome_core.discovery import Plugin, Policy
 from llamahome_core.kernel import Kernel
@@ -108,7 +109,7 @@ class State:
         """
         if self._kernel is None:
             environment = Policy.from_environment()
-            kernel = self.make(environment.narrowed(self.asked))
+            kernel = make_kernel(self, environment.narrowed(self.asked))
             for asked in (self.asked, environment):
                 refuse_unknown(asked, kernel.plugins.all)
             self._kernel = kernel

@@ -181,13 +181,19 @@ def _console(kernel: Kernel, state: State, mode: str) -> list[Selection]:
         "verbosity": state.verbosity,
     }
     try:
-        plugin, component = kernel.catalog.find(Kind.MONITOR, "console")
+        name = kernel.catalog.usual(Kind.MONITOR, "console")
+        plugin, component = kernel.catalog.find(Kind.MONITOR, name)
     except (BrokenPluginError, UnknownNameError):
         return []
     config, _ = structure(settings, component.config)
     return [
         Selection(
-            kind="monitor", name="console", plugin=plugin.name, component=component, config=config
+            kind="monitor",
+            name="console",
+            plugin=plugin.name,
+            component=component,
+            config=config,
+            origin=plugin.origin,
         )
     ]
 

@@ -20,7 +20,7 @@ PREFIX = "LLAMAHOME_"
 RESERVED = frozenset(
     f"{PREFIX}{name}"
     for name in (
-        *("HOME", "ENV", "PLUGINS", "STRICT", "LOCKED", "DEBUG", "REQUIRE", "FAILPOINT"),
+        *("HOME", "ENV", "PLUGINS", "STRICT", "LOCKED", "TRIAL", "DEBUG", "REQUIRE", "FAILPOINT"),
         *("TRIALS", "TEST_SEED", "TEST_CACHE"),  # of the tests
     )
 )

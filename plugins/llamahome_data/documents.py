@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ from llamahome_core import (
     Row,
 )
 from llamahome_data.arrays import Integers
+from llamahome_data.sources import blamed
 
 Flags = npt.NDArray[np.bool_]
 
@@ -81,6 +84,7 @@ class Encoder:
     codec: ChatCodec
     batch: Batch
     tally: Tally = field(factory=Tally)
+    owner: str = "the objective"
     _special: dict[int, bool] = field(factory=dict)
 
     def documents(self, example: Example, row: Row) -> Iterator[Document]:
@@ -104,12 +108,17 @@ class Encoder:
 
     def _encode(self, example: Example, row: Row) -> Document:
         where = f"{row.source}:{row.number}"
-        try:
-            encoded = self.objective.encode(example, self.codec)
-        except (DataError, ModelError) as error:
-            raise DataError(f"{where}: {error.message}", hint=error.hint) from error
-        ids = np.array(encoded.ids, np.int64)
-        trained = np.array(encoded.trained, np.bool_)
+        with blamed(f"{where}: {self.owner} failed"):
+            try:
+                encoded: Any = self.objective.encode(example, self.codec)
+            except (DataError, ModelError) as error:
+                raise DataError(f"{where}: {error.message}", hint=error.hint) from error
+        if not isinstance(encoded, Encoded):
+            given = reprlib.repr(encoded)
+            raise DataError(f"{where}: {self.owner} gave {given}, which is no Encoded")
+        with blamed(f"{where}: {self.owner} gave ids or flags that are no numbers"):
+            ids = np.array(encoded.ids, np.int64)
+            trained = np.array(encoded.trained, np.bool_)
         self._check(encoded, ids, where)
         trained[:1] = False
         return Document(ids, trained)
@@ -117,7 +126,7 @@ class Encoder:
     def _check(self, encoded: Encoded, ids: Integers, where: str) -> None:
         if len(encoded.trained) != len(ids):
             raise DataError(
-                f"{where}: the objective gave {len(ids)} tokens and {len(encoded.trained)} flags"
+                f"{where}: {self.owner} gave {len(ids)} tokens and {len(encoded.trained)} flags"
             )
         outside = ids[(ids < 0) | (ids >= self.codec.vocab_size)]
         if len(outside):

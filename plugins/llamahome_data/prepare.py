@@ -104,7 +104,8 @@ def obtain(context: Context) -> tuple[Prepared, bool]:
         if made := found is None:
             with contextlib.suppress(StorageError):  # somebody else's, on a machine that is shared
                 files.sweep(target.parent, target.name)
-            encoder = Encoder(objective, codec, context.recipe.batch)
+            owner = context.recipe.chosen["objective"].owner
+            encoder = Encoder(objective, codec, context.recipe.batch, owner=owner)
             fill = partial(write, context, sources, chain, encoder)
             _make(context, target, inputs, fill)
         prepared = found or Prepared.open(target, context.recipe.batch, inputs)

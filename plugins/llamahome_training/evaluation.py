@@ -18,6 +18,7 @@ from llamahome_core import (
     Trainer,
     files,
 )
+from llamahome_training import parts
 from llamahome_training.forward import Batch, logits_at_labels
 
 
@@ -59,7 +60,8 @@ class Evaluator:
                     logits = logits_at_labels(
                         module, batch, precision=self.context.recipe.train.precision
                     )
-                    total += float(self.objective.loss(logits, batch.targets))
+                    found = self.objective.loss(logits, batch.targets)
+                    total += float(parts.loss(self.context, found, logits))
                     count += micro.num_targets
         finally:
             module.train(was_training)

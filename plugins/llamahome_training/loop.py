@@ -23,7 +23,7 @@ from llamahome_core import (
     Trainer,
     TrainingError,
 )
-from llamahome_training import checkpoints
+from llamahome_training import checkpoints, parts
 from llamahome_training.checkpoints import Position
 from llamahome_training.evaluation import Evaluator, Sampler
 from llamahome_training.forward import Batch, logits_at_labels
@@ -119,7 +119,8 @@ class Loop:
             batch = Batch.of(micro, self.trainer.device)
             precision = self.context.recipe.train.precision
             logits = logits_at_labels(self.module, batch, precision=precision)
-            part = self.objective.loss(logits, batch.targets) / total
+            found = self.objective.loss(logits, batch.targets)
+            part = parts.loss(self.context, found, logits) / total
             self.trainer.backward(part)
             loss += float(part.detach())
         return self.trainer.total(loss)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from llamahome_core import Context, ModelFolder, PreparedData, Trained
-from llamahome_training import checkpoints, forward, model
+from llamahome_training import checkpoints, forward, model, parts
 from llamahome_training.evaluation import Evaluator, Sampler
 from llamahome_training.loop import Loop
 
@@ -31,7 +31,8 @@ def _train(context: Context) -> None:
     optimizer, objective = context.build("optimizer"), context.build("objective")
     context.phase("load model")
     module = trainer.setup(
-        lambda: adapter.apply(model.load(folder, context.recipe.train)), optimizer.build
+        lambda: parts.module(context, adapter.apply(model.load(folder, context.recipe.train))),
+        lambda named: parts.optimizer(context, optimizer, optimizer.build(named)),
     )
     forward.refuse_leaks(module, trainer.device, module.config.vocab_size)
     total, trained = model.count(module)

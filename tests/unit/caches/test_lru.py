@@ -15,6 +15,7 @@ from llamahome_caches import plugin
 from llamahome_caches.config import LruConfig
 from llamahome_caches.lru import LruCache
 from llamahome_core import Cache, Context, Recipe, Selection, Workspace
+from llamahome_core.discovery import from_object
 from llamahome_core.testing import CacheContract
 
 NO_CONTEXT: Any = None
@@ -159,8 +160,8 @@ def test_the_service_is_the_cache_that_the_recipe_chooses(tmp_path):
     assert service.protocol is Cache
 
     class Catalog:
-        def service(self, protocol: type) -> Any:
-            return service
+        def provider(self, protocol: type) -> Any:
+            return from_object(plugin), service
 
     selection = Selection(
         kind="cache",

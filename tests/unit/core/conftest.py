@@ -90,12 +90,21 @@ class Parts:
         return Component(name=name, summary=f"The {name}.", config=config, factory="lh_fakes:build")
 
 
+class Built(tuple[Any, Any]):
+    """What a fake component was built from; it has whatever method it is asked for."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None
+
+
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The module that the fake components name; a test replaces what is in it."""
     module: Any = types.ModuleType("lh_fakes")
     module.work = lambda _: None
-    module.build = lambda config, context: (config, context)
+    module.build = lambda config, context: Built((config, context))
     module.codec = lambda context: ["codec of", context]
     monkeypatch.setitem(sys.modules, "lh_fakes", module)
     return module

@@ -200,5 +200,5 @@ def test_a_run_that_fails_in_a_plugin_names_it(make_kernel, tables, fakes, flat)
 
     path: Path = kernel.workspace.runs / "small-1" / "events.jsonl"
     end = json.loads(path.read_text().splitlines()[-1])
-    assert end["error"].startswith("JSONDecodeError: ")
-    assert end["error"].endswith(" (in plugin flat (llamahome-flat 1.0))")
+    named = "plugin 'flat' (llamahome-flat 1.0) failed: json.decoder.JSONDecodeError: "
+    assert end["error"].startswith(named)

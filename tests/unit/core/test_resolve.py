@@ -102,7 +102,7 @@ def test_of_two_that_offer_a_name_our_own_is_offered_first(make_kernel, tables):
     kernel.plugins.active["ours"].origin = "llamahome 1.0"
 
     with pytest.raises(ConfigError) as caught:
-        kernel.plan(tables)
+        kernel.plan(tables | {"cache": {"use": "lru"}})
 
     fixes = {p.path: p.fix for p in caught.value.problems}
     assert fixes["cache", "use"] == 'write in [cache]: use = "ours:lru"'
@@ -128,16 +128,14 @@ def test_a_name_that_nobody_offers_names_the_plugins_that_did_not_load(make_kern
         (problem,) = caught.value.problems
         return problem.message, problem.fix
 
-    message, _ = told("absent")
-    assert "failed to load: fails (boom)" in message
-    assert message.endswith("; a plugin that is not loaded may offer it: others (blocked)")
-    message, fix = told("lruu")
-    assert message.endswith("may offer it: others (blocked), fails (broken)")
-    assert fix == "did you mean 'lru'?"
+    message, fix = told("absent")
+    assert message.endswith("these plugins did not load: fails (embedded: RuntimeError: boom)")
+    assert fix == "llamahome plugins check fails"
+    assert told("lruu") == ("no cache is called 'lruu'", "did you mean 'lru'?")
     kernel = make_kernel(Others(), policy=policy)
     assert told("absent") == (
-        "no cache is called 'absent'; a plugin that is not loaded may offer it: others (blocked)",
-        "let it load: see -p, LLAMAHOME_PLUGINS, and [plugins] in the settings",
+        "no cache is called 'absent'",
+        "plugins that are blocked may offer it: others (embedded): the program blocks it",
     )
 
 
@@ -494,7 +492,7 @@ def test_what_is_no_requirement_is_shown_where_it_stands(make_kernel, tmp_path):
 
     second, first = caught.value.problems
     assert (first.code, first.path, first.place) == ("C104", ("required", 1), f"{path}:1:22")
-    assert first.message == "`required.1` must name a distribution, got '!!'"
+    assert first.message.startswith("'!!' is no requirement: ")
     assert "llamahome-foo>=1.2" in str(first.fix)
     assert (second.code, second.path) == ("C103", ("data",))
 

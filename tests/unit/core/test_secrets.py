@@ -306,7 +306,8 @@ def test_a_secret_that_is_not_there_fails_what_needs_it_and_no_more(
     assert isinstance(outcome.error, SecretError)
     assert outcome.error.code == "C112"
     logs = "".join(p.read_text() for p in workspace.runs.glob("*/log/run.log"))
-    assert "monitor 'watches' could not be started: the secret env:LH_NOWHERE is not there" in logs
+    assert "monitor 'watches' of plugin 'plugin' (embedded) could not be started: " in logs
+    assert "the secret env:LH_NOWHERE is not there" in logs
 
 
 FORMS = {

@@ -34,7 +34,7 @@ def test_three_failures_in_a_row_disable_a_monitor(bench: Bench, factory: str):
     assert bench.seen == ["train 1", "train 2", "train 3", "closed"]
     assert bench.log_of().count("Traceback") == 3
     [warning] = bench.log.texts
-    assert "'fake' was disabled" in warning
+    assert "monitor 'fake' of plugin 'test' (unknown) was disabled" in warning
     assert str(bench.directory / "log" / "monitor-fake.log") in warning
 
 

@@ -124,6 +124,7 @@ def test_a_monitor_that_hangs_does_not_outlive_its_run_for_long(bench: Bench):
     """Sixty seconds after the run has gone it is over; here: a third of a second."""
     bench.emit("run")
     order = {
+        "name": "monitor 'fake'",
         "factory": "monitor_fakes:Hangs",
         "config": "monitor_fakes:Config",
         "settings": {"out": str(bench.out)},
