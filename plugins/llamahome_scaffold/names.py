@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import keyword
 import re
@@ -50,25 +51,29 @@ def _try(better: str, name: str) -> str:
 
 
 def _taken(name: str, kinds: Sequence[str], kernel: Kernel, commands: Iterable[str]) -> str | None:
-    """Who has the name already."""
+    """Who has the name already; None if nobody."""
     for plugin in kernel.plugins.all:
         if plugin.name == name:
             return f"a plugin called {name!r} is installed ({plugin.origin})"
-    try:
+    with contextlib.suppress(PackageNotFoundError):
         return f"llamahome-{name} {version(f'llamahome-{name}')} is installed"
-    except PackageNotFoundError:
-        pass
     if importlib.util.find_spec(package_of(name)) is not None:
         return f"a package called {package_of(name)} can be imported already"
+    return _offered(name, kinds, kernel, commands)
+
+
+def _offered(
+    name: str, kinds: Sequence[str], kernel: Kernel, commands: Iterable[str]
+) -> str | None:
+    """What of these kinds has the name already; None if nothing."""
     if "command" in kinds and name in commands:
         return f"there is a command `llamahome {name}`"
-    for kind in Kind:
-        if kind.title.replace(" ", "-") in kinds:
-            for plugin, component in kernel.catalog.components(kind):
-                if component.name == name:
-                    return f"there is a {kind.title} {name!r} (from {plugin.name})"
     if "recipe" in kinds and name in kernel.catalog.recipes():
         return f"there is a recipe {name!r}"
+    for kind in (kind for kind in Kind if kind.title.replace(" ", "-") in kinds):
+        for plugin, component in kernel.catalog.components(kind):
+            if component.name == name:
+                return f"there is a {kind.title} {name!r} (from {plugin.name})"
     return None
 
 

@@ -77,4 +77,6 @@ def _read(path: Traversable, values: Mapping[str, str]) -> Part:
     text = Template(path.read_text(encoding="utf-8")).substitute(values)
     head, *rest = _FILE.split(text)
     pairs = (line.partition(": ") for line in head.splitlines() if line)
-    return Part({key: value for key, _, value in pairs}, dict(zip(rest[::2], rest[1::2], strict=True)))
+    return Part(
+        {key: value for key, _, value in pairs}, dict(zip(rest[::2], rest[1::2], strict=True))
+    )
