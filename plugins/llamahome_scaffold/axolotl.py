@@ -54,6 +54,8 @@ SAME = {
     "save_safetensors": "weights are always safetensors",
     "use_tensorboard": "see report_to",
     "debug": "llamahome -v says more",
+    "skip_prepare_dataset": "data is always prepared, once",
+    "low_cpu_mem_usage": _COMPUTED,
 }
 """Settings that ask for what LlamaHome does anyway, whatever their value."""
 
@@ -67,6 +69,20 @@ PREFIXES = {
     ("fsdp", "deepspeed", "dp_", "tensor_parallel", "context_parallel", "expert_parallel", "ddp"): (
         _PARALLEL
     ),
+    (
+        "trl",
+        "vllm",
+        "rl_",
+        "dpo_",
+        "kto_",
+        "orpo_",
+        "simpo_",
+        "cpo_",
+        "ebft",
+        "eaft_",
+        "num_labels",
+    ): ("a setting of the objective, which a plugin must bring"),
+    ("processor_", "freeze_mm", "image_"): "models of text alone are trained",
     ("gptq", "bnb_config", "model_quantization", "quantize_", "qat", "quantization"): _QUANTISED,
 }
 """Beginnings of settings that have no place in a recipe."""
@@ -135,9 +151,7 @@ def convert(c: Conversion) -> None:
 
 
 def _batch(c: Conversion) -> None:
-    if "sequence_len" in c.config:
-        c.number("batch.max_length", "sequence_len", whole=True)
-    else:
+    if not c.number("batch.max_length", "sequence_len", whole=True):
         c.assume("batch.max_length", 512, "sequence_len is not set, which means 512 there")
     long = c.config.peek("excess_length_strategy")
     ways = {"drop": "drop", "truncate": "truncate", "raise": "error"}
@@ -159,6 +173,8 @@ def _objective(c: Conversion) -> None:
     text = "text" in forms and forms <= {"text", None}
     if "rl" in c.config and not is_off(c.config.peek("rl")):
         rules.other(c, Kind.OBJECTIVE, str(c.config.peek("rl")), "rl")
+    elif is_on(c.config.peek("use_eaft")):
+        rules.other(c, Kind.OBJECTIVE, "eaft", "use_eaft")
     elif is_on(c.config.peek("reward_model")) or is_on(c.config.peek("process_reward_model")):
         key = "reward_model" if "reward_model" in c.config else "process_reward_model"
         rules.other(c, Kind.OBJECTIVE, "reward", key)

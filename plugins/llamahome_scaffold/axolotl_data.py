@@ -45,6 +45,8 @@ def _dataset(c: Conversion, key: str) -> None:
         c.same("roles_to_train", "the assistant's turns are learned")
     if c.config.peek("train_on_eos") == "turn":
         c.same("train_on_eos", "each turn is learned with its end")
+    chosen = ("field_chosen", "field_rejected")
+    c.drop_all(chosen, "read by an objective that learns what is preferred, which a plugin brings")
     c.finish()
 
 

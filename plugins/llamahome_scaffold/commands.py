@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from llamahome_core import Kind, WorkspaceError, files
+from llamahome_core import Kind, files
 from llamahome_scaffold import templates
 from llamahome_scaffold.convert import DIALECTS, convert
 from llamahome_scaffold.names import check_name, values_of
@@ -39,7 +39,7 @@ def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> lis
     return list(dict.fromkeys(chosen))
 
 
-@new.command()
+@new.command(short_help="A package with working code and tests.")
 @click.argument("name")
 @click.option(
     "--kind",
@@ -64,9 +64,7 @@ def plugin(command: click.Context, /, name: str, kinds: list[str], into: str) ->
     check_name(name, kinds, kernel_of(command), commands)
     folder = Path(into).expanduser() / f"llamahome-{name}"
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise WorkspaceError(
-            f"{folder} exists already", hint="choose another name, or --into another folder"
-        )
+        raise click.UsageError(f"{folder} exists already: choose another name or folder")
     values = values_of(name)
     for path, text in templates.write_package(kinds, values).items():
         files.write_text(folder / path, text)
@@ -78,7 +76,7 @@ def plugin(command: click.Context, /, name: str, kinds: list[str], into: str) ->
     click.echo(f"use:     {'; '.join(uses)}", err=True)
 
 
-@new.command()
+@new.command(short_help="A recipe with comments, or from another tool.")
 @click.argument("name", required=False)
 @click.option("--model", help="The model to start from.")
 @click.option("--data", help="The file to learn from.")
@@ -100,10 +98,10 @@ def recipe(command: click.Context, /, name: str | None, as_json: bool, **options
     it says what another tool's configuration says, and lists what could not be mapped.
     """
     source = options["source"]
-    target = _target(name or (Path(source).stem if source else "recipe"))
+    target = _target(name if name is not None else Path(source or "recipe").stem)
     _refuse_mixtures(source, options)
     if target is not None and target.exists() and not options["force"]:
-        raise WorkspaceError(f"{target} exists already", hint="choose another name, or --force")
+        raise click.UsageError(f"{target} exists already: choose another name, or --force")
     folder = target.absolute().parent if target else Path.cwd()
     called = _name_of(target or Path(source or "recipe"))
     kernel = kernel_of(command)

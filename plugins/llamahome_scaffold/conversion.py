@@ -40,7 +40,8 @@ class Note:
     def __str__(self) -> str:
         """On one line."""
         place = f"line {self.line}: " if self.line else ""
-        return f"{place}{f'{self.key} = {self.value}: ' if self.key else ''}{self.why}"
+        setting = "" if self.key is None else f"{shown(self.key)} = {self.value}: "
+        return f"{place}{setting}{self.why}"
 
 
 @define
@@ -84,9 +85,9 @@ class Conversion:
 
     def note(self, sort: Sort, key: str | None, why: str) -> None:
         """Remember what became of *key*, which is accounted for."""
-        value = self.config.take(key) if key else None
-        line = self.config.line(key) if key else None
-        name = f"{self.config.prefix}{key}" if key else None
+        value = None if key is None else self.config.take(key)
+        line = None if key is None else self.config.line(key)
+        name = None if key is None else f"{self.config.prefix}{key}"
         self.notes.append(Note(sort, name, line, "" if value is None else shown(value), why))
 
     def below(self, config: Config) -> Conversion:
@@ -119,15 +120,16 @@ class Conversion:
         if key in self.config and not self.config.is_read(key):
             self.note("same", key, why)
 
-    def number(self, path: str, key: str, *, whole: bool = False) -> None:
-        """Map a number, which YAML may have read as text: ``2e-5`` has no dot."""
+    def number(self, path: str, key: str, *, whole: bool = False) -> bool:
+        """Map a number, which YAML may have read as text (``2e-5`` has no dot); whether it is."""
         if key not in self.config:
-            return
+            return False
         found = as_number(self.config.peek(key))
         if found is None or (whole and found != int(found)):
             self.note("unmapped", key, f"no {'whole ' if whole else ''}number for {path}")
-        else:
-            self.put(path, int(found) if whole else found, key)
+            return False
+        self.put(path, int(found) if whole else found, key)
+        return True
 
     def finish(self) -> None:
         """Account for what is left: settings that are not set, that stand twice, or are unknown."""

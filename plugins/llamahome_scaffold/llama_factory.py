@@ -97,17 +97,24 @@ PREFIXES = {
         "a setting of the objective, which a plugin must bring"
     ),
     ("freeze_", "oft_", "module_dropout"): "a setting of the adapter, which a plugin must bring",
-    ("use_galore", "galore_", "use_apollo", "apollo_", "use_badam", "badam_", "use_muon"): (
-        "another optimizer, or another way to use one: a plugin must bring it"
-    ),
-    ("use_adam_mini",): "another optimizer, or another way to use one: a plugin must bring it",
-    ("use_dft_loss", "use_asft_loss", "asft_", "use_eaft_loss", "eaft_"): (
-        "another loss: an objective of a plugin must bring it"
-    ),
+    ("galore_", "apollo_", "badam_"): "a setting of the optimizer, which a plugin must bring",
+    ("asft_", "eaft_"): "a setting of the objective, which a plugin must bring",
     ("swanlab_", "use_swanlab", "wandb_"): "no such monitor is installed",
     ("fp8",): "there is no fp8: train.precision is fp32 or bf16",
 }
 """Beginnings of settings that have no place in a recipe."""
+
+OPTIMIZERS = {
+    "use_adam_mini": "adam-mini",
+    "use_apollo": "apollo",
+    "use_badam": "badam",
+    "use_galore": "galore",
+    "use_muon": "muon",
+}
+"""Switches that put another optimizer in the place of the one in ``optim``."""
+
+LOSSES = {"use_asft_loss": "asft", "use_dft_loss": "dft", "use_eaft_loss": "eaft"}
+"""Switches that put another loss in the place of the usual one."""
 
 STAGES = {"dpo": "dpo", "kto": "kto", "ppo": "ppo", "rm": "reward"}
 
@@ -137,9 +144,7 @@ def convert(c: Conversion) -> None:
 
 
 def _batch(c: Conversion) -> None:
-    if "cutoff_len" in c.config:
-        c.number("batch.max_length", "cutoff_len", whole=True)
-    else:
+    if not c.number("batch.max_length", "cutoff_len", whole=True):
         c.assume("batch.max_length", 2048, "cutoff_len is not set, which means 2048 there")
     pretrains = c.config.peek("stage") == "pt"
     packs = c.config.peek("packing")
@@ -172,6 +177,9 @@ def _objective(c: Conversion) -> None:
             c.assume("objective.use", "sft", "stage is not set, which means sft there")
     else:
         rules.other(c, Kind.OBJECTIVE, stage, "stage")
+    for key in (key for key in LOSSES if is_on(c.config.peek(key))):
+        rules.other(c, Kind.OBJECTIVE, LOSSES[key], key)
+    c.drop_all(LOSSES, "the usual loss")
     c.drop("train_on_prompt", "it has an effect with stage sft alone")
     if "template" in c.config and stage != "pt":
         name = c.config.peek("template")
@@ -206,9 +214,10 @@ def _adapter(c: Conversion) -> None:
 
 def _optimizer(c: Conversion) -> None:
     rules.optimizer(c, "optim")
-    if "learning_rate" in c.config:
-        c.number("optimizer.learning_rate", "learning_rate")
-    else:
+    for key in (key for key in OPTIMIZERS if is_on(c.config.peek(key))):
+        rules.other(c, Kind.OPTIMIZER, OPTIMIZERS[key], key)
+    c.drop_all(OPTIMIZERS, "the usual optimizer")
+    if not c.number("optimizer.learning_rate", "learning_rate"):
         c.assume(
             "optimizer.learning_rate", 5e-5, "learning_rate is not set, which means that there"
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from llamahome_scaffold import rows
-from llamahome_scaffold.conversion import Conversion
+from llamahome_scaffold.conversion import Conversion, as_number
 from llamahome_scaffold.foreign import LARGEST
 
 
@@ -29,8 +30,11 @@ def read_data(c: Conversion) -> None:
             c.add("data", made)
 
 
-def _dataset_info(c: Conversion) -> dict[str, Any] | None:
-    """What dataset_info.json says; it is looked for beside the file and in the folders above it."""
+def _dataset_info(c: Conversion) -> tuple[dict[str, Any], Path] | None:
+    """What dataset_info.json says, and its folder.
+
+    It is looked for from here, and from the folder of the file and those above it.
+    """
     folder = c.config.peek("dataset_dir") or "data"
     if not isinstance(folder, str):
         return None
@@ -40,26 +44,26 @@ def _dataset_info(c: Conversion) -> dict[str, Any] | None:
         try:
             if path.is_file() and path.stat().st_size <= LARGEST:
                 found = json.loads(path.read_text(encoding="utf-8"))
-                return found if isinstance(found, dict) else None
+                return (found, path.parent) if isinstance(found, dict) else None
         except (OSError, ValueError):
             continue
     return None
 
 
-def _dataset(c: Conversion, key: str, name: str, info: dict[str, Any] | None) -> None:
-    about = (info or {}).get(name)
+def _dataset(c: Conversion, key: str, name: str, info: tuple[dict[str, Any], Path] | None) -> None:
+    known, folder = info or ({}, Path("data"))
+    about = known.get(name)
     if not isinstance(about, dict):
         c.tables["use"] = "jsonl"
         c.assume("path", f"data/{name}.jsonl", f"{name} is in no dataset_info.json here", key)
         c.note("unmapped", key, f"where {name} lies and which fields it has: see own-data.md")
         return
-    folder = c.config.peek("dataset_dir") or "data"
     hub = about.get("hf_hub_url") or about.get("ms_hub_url") or about.get("om_hub_url")
     file = about.get("file_name")
-    rows.place(c, str(hub) if hub else f"./{folder}/{file}", key)
+    rows.place(c, str(hub) if hub else f"./{os.path.relpath(folder / str(file))}", key)
     _form(c, key, name, about)
-    if about.get("num_samples"):
-        c.tables["limit"] = about["num_samples"]
+    if limit := as_number(about.get("num_samples")):
+        c.tables["limit"] = int(limit)
     for more in ("subset", "split", "folder"):
         if about.get(more):
             c.note("unmapped", key, f"{name}: {more} = {about[more]}: which rows are to be saved")

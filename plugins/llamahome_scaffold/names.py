@@ -13,7 +13,9 @@ import click
 
 from llamahome_core import Kernel, Kind, __version__
 
-LONGEST = 30
+LONGEST = 24
+"""Most characters of a name."""
+_PREFIX = 12  # most characters of what class names begin with, so that lines stay short
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -86,9 +88,10 @@ def values_of(name: str) -> dict[str, str]:
     """What the templates put in."""
     major, minor = (int(part) for part in __version__.split(".")[:2])
     above = f"{major + 1}" if major else f"0.{minor + 1}"
+    camel = "".join(word.capitalize() for word in name.split("-"))
     return {
         "name": name,
         "package": package_of(name),
-        "Class": "".join(word.capitalize() for word in name.split("-")),
+        "Class": camel if len(camel) <= _PREFIX else "",
         "versions": f">={major}.{minor},<{above}",
     }

@@ -148,9 +148,7 @@ def length(c: Conversion, epochs: str, default: float) -> None:
     c.drop("max_steps", "it sets no limit")
     if "max_steps" in c.config and steps is not None:
         c.note("same", "max_steps", "it sets no limit")
-    if epochs in c.config:
-        c.number("train.epochs", epochs)
-    else:
+    if not c.number("train.epochs", epochs):
         c.assume("train.epochs", default, f"{epochs} is not set, which means {default:g} there")
 
 
@@ -188,9 +186,7 @@ def batch(
 
 def lora(c: Conversion, rank: str, default_rank: int) -> None:
     """Rank, alpha and dropout of LoRA; the layers are each dialect's own."""
-    if rank in c.config:
-        c.number("adapter.rank", rank, whole=True)
-    else:
+    if not c.number("adapter.rank", rank, whole=True):
         c.assume("adapter.rank", default_rank, f"{rank} is not set, which means that there")
     c.number("adapter.alpha", "lora_alpha")
     if "lora_alpha" not in c.config:
@@ -292,7 +288,5 @@ def monitors(c: Conversion, names: list[Any], key: str) -> None:
 
 def seed(c: Conversion) -> None:
     """The seed; both tools take 42 where nothing is set."""
-    if "seed" in c.config:
-        c.number("seed", "seed", whole=True)
-    else:
+    if not c.number("seed", "seed", whole=True):
         c.assume("seed", 42, "seed is not set, which means 42 there")

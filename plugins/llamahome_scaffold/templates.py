@@ -2,9 +2,9 @@
 
 A template begins with ``summary:`` and ``use:``, the line that says how to use what it makes. Then
 come files, each after a line ``==> path``. ``$name`` is the plugin's name, ``$package`` its
-package, ``$Class`` the name as a class has it; ``$$`` is a dollar. Of files with one path, Python
-modules are merged and other texts joined, so that a plugin can offer several kinds. A new kind is
-a new file in ``templates/kinds``.
+package, ``$Class`` what the names of its classes begin with, perhaps nothing; ``$$`` is a dollar.
+Of files with one path, Python modules are merged and other texts joined, so that a plugin can
+offer several kinds. A new kind is a new file in ``templates/kinds``.
 """
 
 from __future__ import annotations
