@@ -39,7 +39,18 @@ def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> lis
     return list(dict.fromkeys(chosen))
 
 
-@new.command(short_help="A package with working code and tests.")
+def _list_of_kinds() -> str:
+    """What a plugin can offer, one a line, for the help."""
+    known = templates.summaries()
+    wide = max(map(len, known))
+    lines = [f"  {kind.ljust(wide)}  {about}" for kind, about in known.items()]
+    return "\n".join(["\b", "Kinds:", *lines])
+
+
+@new.command(
+    short_help="A package with working code and tests.",
+    epilog=_list_of_kinds(),
+)
 @click.argument("name")
 @click.option(
     "--kind",
@@ -47,7 +58,7 @@ def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> lis
     multiple=True,
     callback=_kinds,
     metavar="KIND",
-    help=f"What it offers; may be given several times. Of: {', '.join(templates.kinds())}.",
+    help="What it offers; may be given several times.",
 )
 @click.option(
     "--into", type=click.Path(file_okay=False), default=".", help="Folder to put the package in."

@@ -48,10 +48,10 @@ class Converted:
 
     def summary(self) -> Iterator[str]:
         """Lines for people: a count of each sort, and what they must look at."""
-        counts = {sort: len(notes) for sort, notes in self.notes.items()}
+        counts = {sort: len({note.key for note in notes}) for sort, notes in self.notes.items()}
         yield (
-            f"{counts['mapped']} settings mapped, {counts['same']} need none here, "
-            f"{counts['assumed']} assumptions, {counts['unmapped']} not mapped"
+            f"settings mapped: {counts['mapped']}; needless here: {counts['same']}; "
+            f"not mapped: {counts['unmapped']}; assumptions: {len(self.notes['assumed'])}"
         )
         for sort in ("unmapped", "assumed"):
             if self.notes[sort]:

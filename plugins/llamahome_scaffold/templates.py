@@ -45,6 +45,12 @@ def kinds() -> list[str]:
     return sorted(name.removesuffix(_SUFFIX) for name in found if name.endswith(_SUFFIX))
 
 
+def summaries() -> dict[str, str]:
+    """Each kind, and what its template makes, in a line."""
+    nothing = dict.fromkeys(("name", "package", "Class", "versions"), "")
+    return {kind: read_kind(kind, nothing).head["summary"] for kind in kinds()}
+
+
 def read_kind(kind: str, values: Mapping[str, str]) -> Part:
     """The template of *kind*, filled in."""
     return _read(_folder().joinpath("kinds", kind + _SUFFIX), values)
