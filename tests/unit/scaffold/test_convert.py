@@ -125,6 +125,70 @@ def test_what_is_assumed_is_told(convert):
     assert re.search(rf"seed = 7 +# seed, line {lines.index('seed: 7') + 1}\n", text)
 
 
+def test_rows_of_every_form_are_told_apart(convert):
+    """And what a recipe cannot say of them is told, with the line in the list of datasets."""
+    recipe, document, _ = convert("axolotl-forms.yml")
+
+    assert recipe["data"] == [
+        {
+            "use": "jsonl",
+            "path": "talks.jsonl",
+            "format": "messages",
+            "messages": "conversations",
+        },
+        {"use": "jsonl", "path": "data/turns.jsonl", "format": "messages", "messages": "turns"},
+        {
+            "use": "csv",
+            "path": "data/pairs.csv",
+            "format": "prompt-completion",
+            "prompt": "question",
+            "completion": "answer",
+        },
+        {"use": "text", "path": "data/notes.txt", "format": "text"},
+        {"use": "jsonl", "path": "data/riddles.jsonl"},
+    ]
+    unmapped = [f"{note['key']}: {note['why']}" for note in document["unmapped"]]
+    for said in (
+        "datasets[0].type: turns have 'from' and 'value'",
+        "datasets[1].type: turns have 'who' and 'said'; and {'assistant': ['bot']}",
+        "datasets[2].path: no data source 'csv' is installed",
+        "datasets[2].type: the field 'context' is not read",
+        "datasets[2].type: system_prompt: ",
+        "datasets[4].type: no such form of rows is known",
+        "pretraining_dataset: no list of datasets",
+    ):
+        assert any(line.startswith(said) for line in unmapped), said
+
+
+def test_settings_that_say_it_in_another_way_are_mapped(convert):
+    """Shares of a run cannot be, and a number that is none counts as not set."""
+    recipe, document, _ = convert("axolotl-forms.yml")
+
+    assert recipe["objective"] == {"use": "pretrain"}
+    assert recipe["batch"] == {"max_length": 64, "overlong": "error", "rows": 1, "accumulate": 1}
+    assert recipe["adapter"] == {"use": "lora", "rank": 8}
+    assert recipe["schedule"] == {"use": "rex", "warmup": 0.2}
+    assert recipe["train"] == {"epochs": 1.0, "precision": "fp32", "checkpointing": False}
+    assert recipe["monitor"] == [{"use": "tensorboard"}]
+    unmapped = whys(document["unmapped"])
+    assert unmapped.keys() >= {"eval_steps", "save_steps", "save_strategy", "micro_batch_size"}
+    assert "no schedule 'rex' is installed" in unmapped["lr_scheduler"]
+    assert whys(document["assumed"])["chat_template"].endswith("that of llama3")
+
+
+def test_patterns_and_other_objectives_are_told(convert):
+    """A pattern is no name of a layer; a model that judges is no model that answers."""
+    recipe, document, _ = convert("axolotl-patterns.yml")
+
+    assert recipe["objective"] == {"use": "reward"}
+    assert recipe["adapter"] == {"use": "lora", "rank": 8}
+    assert recipe["schedule"] == {"use": "constant", "warmup": 0.05}
+    assert recipe["train"]["epochs"] == 1.0
+    unmapped = whys(document["unmapped"])
+    assert unmapped.keys() >= {"lora_target_modules", "base_model_config", "reward_model"}
+    assert whys(document["same"]).keys() >= {"tokenizer_config", "max_steps"}
+
+
 def test_where_little_is_said_the_other_tools_defaults_hold(convert):
     """And not those of LlamaHome: the run should be the same."""
     recipe, document, _ = convert("axolotl-full.yml")
