@@ -190,6 +190,12 @@ class Kernel:
         self._need_settings()
         return resolve(self.catalog, merged, document)
 
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of recipes, with the settings of all active plugins' components."""
+        from llamahome_core.schema import recipe_schema
+
+        return recipe_schema(self.catalog)
+
     def context(self, plan: Plan | None = None, *, model: str | None = None) -> Context:
         """A context for work outside a run: a plan's details, generating from a version.
 

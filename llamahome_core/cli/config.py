@@ -232,6 +232,4 @@ def _tables(kind: Kind, found: Any) -> Iterator[tuple[tuple[str | int, ...], Any
 @click.pass_obj
 def schema(state: State) -> None:
     """Print the JSON schema of recipes, with the settings of all active plugins."""
-    from llamahome_core.schema import recipe_schema
-
-    write(json.dumps(recipe_schema(state.kernel.catalog), indent=2, ensure_ascii=False))
+    write(json.dumps(state.kernel.schema(), indent=2, ensure_ascii=False))

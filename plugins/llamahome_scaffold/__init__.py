@@ -1,0 +1,1 @@
+"""LlamaHome's plugin that writes new things: plugins, recipes, recipes from other tools."""
