@@ -64,6 +64,9 @@ class Catalog:
             raise _ambiguous(kind, name, matches)
         known = sorted({c.name for _, c in owned})
         close = suggest(short, known)
+        owners = suggest(owner, {p.name for p, c in owned}) if owner else []
+        if full := suggest(name, [f"{p.name}:{c.name}" for p, c in owned if p.name in owners]):
+            close = full
         broken = [p for p in self.plugins.broken if owner in {"", p.name}]
         if broken and (owner or not close):
             raise _perhaps_broken(kind, name, broken)

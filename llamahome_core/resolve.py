@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from llamahome_core import config
+from llamahome_core import advice, config
 from llamahome_core.assembly import absolute, assemble, folder_of, model_path, plain_recipe
 from llamahome_core.components import Kind
 from llamahome_core.config import ConfigError, Document, Merged, Problem
@@ -13,7 +13,7 @@ from llamahome_core.errors import LlamaHomeError, RequirementError, UnavailableE
 from llamahome_core.plan import Plan
 from llamahome_core.recipe import Recipe, Selection
 from llamahome_core.registry import Catalog
-from llamahome_core.root import DEFAULTS, Root, Table, drop_alternatives, places, table_of
+from llamahome_core.root import DEFAULTS, Root, Table, drop_alternatives, table_of
 
 __all__ = ["DEFAULTS", "Resolver", "Root", "check_required", "resolve", "settings_only"]
 
@@ -42,11 +42,12 @@ class Resolver:
         self.document = document
         self.for_run = for_run
         self.problems: list[Problem] = []
+        self._elsewhere = advice.elsewhere(catalog, merged)
 
     def root(self) -> Root | None:
         """The kernel's own tables."""
-        root, problems = config.structure(self.merged.data, Root, elsewhere=places)
-        self.problems += problems
+        root, problems = config.structure(self.merged.data, Root, elsewhere=self._elsewhere)
+        self.problems += [advice.at_the_top(p, self.catalog, self.merged) for p in problems]
         return root
 
     def _unknown(self, path: config.Path, error: LlamaHomeError, code: str = "C106") -> None:
@@ -57,19 +58,20 @@ class Resolver:
         settings = dict(table)
         role = settings.pop("role", "train") if kind is Kind.DATA_SOURCE else "train"
         if role not in ("train", "evaluate"):
-            self.problems.append(
-                Problem(
-                    "C105", f'`role` must be "train" or "evaluate", got {role!r}', (*at, "role")
-                )
-            )
+            self.problems.append(advice.role(role, at))
             role = "train"
         use = settings.pop("use", DEFAULTS.get(kind))
         if not isinstance(use, str):
-            self._missing_use(kind, use, at)
+            self._missing_use(kind, use, at, settings)
             return None
         return self._bind(kind, use, settings, at, role)
 
-    def _missing_use(self, kind: Kind, use: object, at: config.Path) -> None:
+    def _missing_use(self, kind: Kind, use: object, at: config.Path, settings: Table) -> None:
+        if use is None and (close := suggest("use", settings, limit=1)):
+            message = f"unknown key `{close[0]}` {config.in_table(at)}"
+            path = (*at, close[0])
+            self.problems.append(Problem("C101", message, path, "key", "did you mean `use`?"))
+            return
         known = sorted({c.name for _, c in self.catalog.components(kind)})
         if use is None:
             message, path = f"this {kind.title} has no `use`", at
@@ -90,9 +92,12 @@ class Resolver:
         except LlamaHomeError as error:
             self._unknown((*at, "use"), error)
             return None
+        beside = ["use", "role"] if kind is Kind.DATA_SOURCE else ["use"]
         found: Any
-        found, problems = config.structure(settings, component.config, at=at)
-        self.problems += problems
+        found, problems = config.structure(
+            settings, component.config, at=at, elsewhere=self._elsewhere, beside=beside
+        )
+        self.problems += [advice.of_another(p, kind, at, self.catalog) for p in problems]
         if found is None:
             return None
         return Selection(
@@ -130,8 +135,7 @@ class Resolver:
             if name == "from":
                 continue
             if not isinstance(settings, dict):
-                close = suggest(name, ["from"])
-                fix = "did you mean `from`?" if close else "[model] has only `from`"
+                fix = advice.in_model(name, self.catalog)
                 self.problems.append(
                     Problem("C101", f"unknown key `{name}` in [model]", ("model", name), "key", fix)
                 )
@@ -185,6 +189,9 @@ class Resolver:
 
     def _refuse_plugins(self) -> None:
         """A recipe is read when the plugins are loaded: what it says of them would be ignored."""
+        if misspelt := list(advice.unknown_plugins(self.merged, self.catalog)):
+            # First of all: what they bring is missing everywhere else.
+            raise ConfigError(self.merged.locate(misspelt))
         for path, origin in self.merged.origins.items():
             late = origin.layer in {"recipe", "runtime", "command line"}
             if path[:1] == ("plugins",) and len(path) > 1 and late:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from llamahome_core.cli.help import Command, Group, as_json, assignments
+from llamahome_core.cli.help import Command, Group, as_json, assignments, one_of
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, print_json, say, table, write
 from llamahome_core.components import Kind
@@ -224,11 +224,30 @@ def _tables(kind: Kind, found: Any) -> Iterator[tuple[tuple[str | int, ...], Any
 
 @click.command(
     cls=Command,
-    examples=[("llamahome schema > recipe.schema.json", "for the completion of an editor")],
+    examples=[
+        ("llamahome schema > recipe.schema.json", "for the completion of an editor"),
+        ("llamahome schema --write", "those of all files, in the workspace's .config/schema"),
+    ],
 )
+@click.argument("form", default="recipe", callback=one_of(("recipe", "settings", "models")))
+@click.option("--write", "into_files", is_flag=True, help="Write all to .config/schema instead.")
 @click.pass_obj
-def schema(state: State) -> None:
-    """Print the JSON schema of recipes, with the settings of all active plugins."""
-    from llamahome_core.schema import recipe_schema
+def schema(state: State, *, form: str, into_files: bool) -> None:
+    """Print the JSON schema of a `recipe`, of `settings`, or of the catalogue `models`.
 
-    write(json.dumps(recipe_schema(state.kernel.catalog), indent=2, ensure_ascii=False))
+    It has the settings of all active plugins: write it anew when you install one.
+    """
+    from llamahome_core import files
+    from llamahome_core.schema import SCHEMAS
+
+    kernel = state.kernel
+    with aside():  # settings classes are code of plugins
+        wanted = SCHEMAS if into_files else {form: SCHEMAS[form]}
+        made = {name: make(kernel.catalog) for name, make in wanted.items()}
+    if not into_files:
+        write(json.dumps(made[form], indent=2, ensure_ascii=False))
+        return
+    for name, found in made.items():
+        path = kernel.workspace.config / "schema" / f"{name}.json"
+        files.write_json(path, found)
+        write(str(path))
