@@ -18,6 +18,7 @@ from llamahome_core.errors import LlamaHomeError, suggest
 from llamahome_core.recipe import Tables
 from llamahome_core.registry import Catalog
 from llamahome_core.root import DEFAULTS, Root, places, table_of
+from llamahome_core.secrets import has_password
 
 
 def elsewhere(catalog: Catalog, merged: Merged) -> Callable[[str], list[config.Path]]:
@@ -120,6 +121,23 @@ def in_model(name: str, catalog: Catalog) -> str:
         if name in _names(component.config):
             return f"`{name}` belongs in [model.{component.name}]"
     return "[model] has only `from`"
+
+
+def passwords(merged: Merged) -> Iterator[Problem]:
+    """Addresses with a name or a password in them: a run writes its whole recipe down."""
+    for path, text in _texts(merged.data, ()):
+        if has_password(text):
+            message = f"`{config.path_text(path)}` has a name or password in its address"
+            fix = "take it out: a hub reads HF_TOKEN, pip reads PIP_INDEX_URL and ~/.netrc"
+            yield Problem("C104", message, path, fix=fix)
+
+
+def _texts(value: Any, path: config.Path) -> Iterator[tuple[config.Path, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(item, (*path, key))
 
 
 def unknown_plugins(merged: Merged, catalog: Catalog) -> Iterator[Problem]:

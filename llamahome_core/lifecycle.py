@@ -20,9 +20,9 @@ from llamahome_core.hookspecs import hookimpl
 from llamahome_core.monitoring import Monitors
 from llamahome_core.plan import Plan
 from llamahome_core.protocols import Trained
-from llamahome_core.recipe import Selection
+from llamahome_core.recipe import Recipe, Selection
 from llamahome_core.run import Run, end_fields, environment, held, write_record
-from llamahome_core.secrets import read_secret
+from llamahome_core.secrets import read_secret, references
 from llamahome_core.values import Outcome, Version
 
 _OURS = "the kernel's own"  # with a blank: no entry point is called so
@@ -92,6 +92,7 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
         run.directory,
         logger,
         secret=lambda name: read_secret(name, run.context.variable),
+        hidden=_variables(run.plan.recipe),
     )
     monitors.start()
     try:
@@ -105,6 +106,13 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
         return _conclude(run, outcome, time.monotonic() - started)
     finally:
         monitors.close()
+
+
+def _variables(recipe: Recipe) -> set[str]:
+    """The environment variables that hold secrets of *recipe*."""
+    chosen = [*recipe.chosen.values(), *recipe.data, *recipe.monitors]
+    names = [name for selection in chosen for name in references(selection.config)]
+    return {name.removeprefix("env:") for name in names if name.startswith("env:")}
 
 
 def _announce(run: Run) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from llamahome_core.components import Ref
-from llamahome_core.secrets import reveal
+from llamahome_core.secrets import redact, reveal
 from llamahome_core.terminal import flush
 
 DISABLED = 3
@@ -155,7 +155,7 @@ def _note(log: Path, text: str) -> None:
 
     with suppress(OSError), log.open("a", encoding="utf-8", errors="backslashreplace") as file:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        file.write(f"{now} {text.rstrip()[-_NOTED:]}\n")
+        file.write(f"{now} {redact(text.rstrip())[-_NOTED:]}\n")
 
 
 def _limit(log: Path | None) -> None:

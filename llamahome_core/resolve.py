@@ -157,6 +157,7 @@ class Resolver:
         self.problems += self.merged.problems
         self._refuse_plugins()
         self._refuse_extends()
+        self.problems += advice.passwords(self.merged)
         root = self.root()
         if root is not None:
             check_required(root.required)

@@ -12,6 +12,7 @@ import click
 
 from llamahome_core.cli.output import LINES, say, unwritable, use_color
 from llamahome_core.errors import LlamaHomeError, PluginError, StorageError, WorkspaceError
+from llamahome_core.secrets import redact
 from llamahome_core.terminal import clean
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def end(error: BaseException, state: State, root: click.Group) -> int:
 def usage(error: click.ClickException, root: click.Group) -> int:
     """Show a mistake in the command line, and where a global option belongs."""
     with contextlib.suppress(OSError):
+        error.message = redact(error.message)
         error.show()
         if isinstance(error, click.NoSuchOption) and _is_global(error.option_name, root):
             name = error.option_name
@@ -125,7 +127,7 @@ def _keep(text: str) -> str | None:
         with tempfile.NamedTemporaryFile(
             "w", prefix="llamahome-crash-", suffix=".txt", encoding="utf-8", delete=False
         ) as file:
-            file.write(text)
+            file.write(redact(text))
     except OSError:
         return None
     return file.name

@@ -106,10 +106,9 @@ def _own_docs(cls: type[Any]) -> dict[str, str]:
     import linecache
     import sys
 
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    if file is None:
-        return {}
-    return _docs_in("".join(linecache.getlines(file))).get(cls.__qualname__, {})
+    names = getattr(sys.modules.get(cls.__module__), "__dict__", {})
+    lines = linecache.getlines(names.get("__file__") or "", names)
+    return _docs_in("".join(lines)).get(cls.__qualname__, {})
 
 
 @functools.cache
