@@ -17,7 +17,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from llamahome_core.components import Ref
-from llamahome_core.secrets import redact, reveal
+from llamahome_core.secrets import covering, redact, reveal
 from llamahome_core.terminal import flush
 
 DISABLED = 3
@@ -223,6 +223,8 @@ def _main() -> int:
     log = Path(order["log"])
     printed = None if order["terminal"] else log
     threading.Thread(target=_watch, args=[gone, printed], daemon=True).start()
+    for name in () if order["terminal"] else ("stdout", "stderr"):
+        setattr(sys, name, covering(getattr(sys, name)))
     try:
         monitor = _build(order)
     except (Exception, SystemExit):  # noqa: BLE001  # told in the log

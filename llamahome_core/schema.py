@@ -77,7 +77,7 @@ def _settings(component: Component, definitions: Definitions) -> Schema | None:
 
 
 def _names(owned: list[Owned]) -> list[list[str]]:
-    """What ``use`` may say for each: its name, if no other plugin offers it too, and whose it is."""
+    """What ``use`` may say for each: its bare name, if it is the only one, and whose it is."""
     count = Counter(component.name for _, component in owned)
     return [
         ([c.name] if count[c.name] == 1 else []) + [f"{plugin}:{c.name}"] for plugin, c in owned
@@ -166,7 +166,8 @@ def _then(settings: Schema, beside: list[str], shared: set[str], *, required: bo
     properties = {
         name: {} if name in shared else schema for name, schema in settings["properties"].items()
     }
-    then = {"properties": dict.fromkeys(beside, {}) | properties, "additionalProperties": False}
+    free: Schema = {name: {} for name in beside}
+    then: Schema = {"properties": free | properties, "additionalProperties": False}
     return then | (
         {"required": settings["required"]} if required and "required" in settings else {}
     )

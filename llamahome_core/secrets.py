@@ -6,11 +6,13 @@ secret may put it into an error message, and a library may quote an address with
 
 from __future__ import annotations
 
+import functools
+import io
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import attrs
 
@@ -61,19 +63,24 @@ def has_password(text: str) -> bool:
 
 def remember(text: str) -> str:
     """*text*, a secret, which `redact` covers from now on."""
-    if len(text) >= SHORTEST:
+    if len(text) >= SHORTEST and text not in _revealed_here:
         _revealed_here.add(text)
+        _known.cache_clear()
     return text
 
 
-def _known() -> list[str]:
-    """Secrets that may turn up in a text, the longest first: one may be part of another."""
+@functools.cache
+def _known() -> tuple[str, ...]:
+    """Secrets that may turn up in a text, the longest first: one may be part of another.
+
+    The variables are looked at once: each event and each line of the log asks.
+    """
     variables = {
         value
         for name, value in os.environ.items()
         if says_secret(name) and len(value) >= SHORTEST and not name.lower().endswith(_WHERE)
     }
-    return sorted(_revealed_here | variables, key=len, reverse=True)
+    return tuple(sorted(_revealed_here | variables, key=len, reverse=True))
 
 
 def redact(text: str, hidden: Callable[[str], str] = lambda _: HIDDEN) -> str:
@@ -103,6 +110,33 @@ def redacted(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [redacted(item) for item in value]
     return value
+
+
+class _Covering(io.TextIOWrapper):
+    """A text stream that no secret passes."""
+
+    below: TextIO
+
+    def write(self, text: str) -> int:
+        """Write *text* with secrets covered."""
+        super().write(redact(text))
+        return len(text)
+
+
+def covering(stream: TextIO) -> TextIO:
+    """A stream to where *stream* leads, for whatever code prints or warns in this process."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    stream.flush()
+    made = _Covering(
+        stream.buffer,
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=True,
+        write_through=stream.write_through,
+    )
+    made.below = stream  # it would close the file if nobody held it
+    return made
 
 
 def secret() -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import click
+from attrs import frozen
 from click.shell_completion import CompletionItem
 
 from llamahome_core.cli.main import State
@@ -25,12 +26,21 @@ OPEN = "open"
 """A word that goes on, such as a folder or ``train.steps=``: no space follows it."""
 
 
+@frozen
+class Asked:
+    """What is to be completed: *incomplete*, on the line that *ctx* has read so far."""
+
+    kernel: Kernel
+    ctx: click.Context
+    incomplete: str
+
+
 def offer(what: str, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     """The words of the kind *what* that begin with *incomplete*; none where something is wrong."""
     state = ctx.ensure_object(State)
     state.asked = Policy.parse(ctx.find_root().params.get("words") or ())
     with contextlib.suppress(Exception), aside():  # plugins run here, and settings may be wrong
-        pairs = _OFFERS[what](state.lenient_kernel, ctx, incomplete)
+        pairs = _OFFERS[what](Asked(state.lenient_kernel, ctx, incomplete))
         return [_item(word, text) for word, text in pairs if word.startswith(incomplete)]
     return []
 
@@ -48,19 +58,21 @@ def subcommands(names: Iterable[tuple[str, str]], incomplete: str) -> list[Compl
 # --- Names ---------------------------------------------------------------------------------------
 
 
-def _runs(kernel: Kernel, ctx: click.Context, incomplete: str) -> Pairs:
+def _runs(asked: Asked) -> Pairs:
     from llamahome_core.run import all_directories, state_of
 
-    found = all_directories(kernel.workspace.runs)
+    found = all_directories(asked.kernel.workspace.runs)
     if found:
         yield "@last", f"the last one, {found[-1].name}"
     yield from ((folder.name, state_of(folder)) for folder in reversed(found))
 
 
-def _recipes(kernel: Kernel, ctx: click.Context, incomplete: str) -> Pairs:
+def _recipes(asked: Asked) -> Pairs:
     """Packaged recipes, and files that can be one."""
-    yield from ((name, record.summary) for name, (_, record) in kernel.catalog.recipes().items())
-    folder, start = os.path.split(incomplete)
+    yield from (
+        (name, record.summary) for name, (_, record) in asked.kernel.catalog.recipes().items()
+    )
+    folder, start = os.path.split(asked.incomplete)
     with contextlib.suppress(OSError), os.scandir(os.path.expanduser(folder) or ".") as found:  # noqa: PTH111  # the text as it was typed
         for entry in sorted(found, key=lambda entry: entry.name):
             path = os.path.join(folder, entry.name)  # noqa: PTH118  # the same
@@ -72,51 +84,51 @@ def _recipes(kernel: Kernel, ctx: click.Context, incomplete: str) -> Pairs:
                 yield path, None
 
 
-def _plugins(kernel: Kernel, ctx: click.Context, incomplete: str) -> Pairs:
-    yield from ((plugin.name, plugin.origin) for plugin in kernel.plugins.all)
+def _plugins(asked: Asked) -> Pairs:
+    yield from ((plugin.name, plugin.origin) for plugin in asked.kernel.plugins.all)
 
 
-def _policy(kernel: Kernel, ctx: click.Context, incomplete: str) -> Pairs:
+def _policy(asked: Asked) -> Pairs:
     """What follows ``-p``."""
-    yield from _plugins(kernel, ctx, incomplete)
-    yield from ((f"no:{plugin.name}", "not this one") for plugin in kernel.plugins.all)
+    yield from _plugins(asked)
+    yield from ((f"no:{plugin.name}", "not this one") for plugin in asked.kernel.plugins.all)
 
 
-def _kinds(kernel: Kernel, ctx: click.Context, incomplete: str) -> Pairs:
+def _kinds(_: Asked) -> Pairs:
     from llamahome_core.cli.show import KINDS, TABLES
 
     yield from ((kind, "components") for kind in KINDS)
     yield from ((table, f"the table [{table}]") for table in TABLES if table not in KINDS)
 
 
-def _named(kernel: Kernel, ctx: click.Context, incomplete: str) -> Pairs:
+def _named(asked: Asked) -> Pairs:
     """Components of the kind, or settings of the table, that stands before."""
     from llamahome_core.cli.show import ALIASES, KINDS
 
-    word = ctx.params.get("kind") or ""
+    word = asked.ctx.params.get("kind") or ""
     if kind := KINDS.get(word) or ALIASES.get(word):
-        yield from ((c.name, c.summary) for _, c in kernel.catalog.components(kind))
+        yield from ((c.name, c.summary) for _, c in asked.kernel.catalog.components(kind))
     else:
         yield from ((s.name, s.help) for s in _table(word))
 
 
-def _codes(kernel: Kernel, ctx: click.Context, incomplete: str) -> Pairs:
+def _codes(_: Asked) -> Pairs:
     from llamahome_core.cli.explain import pages
 
     yield from ((code, title) for code, (title, _) in pages().items())
 
 
-def _forms(kernel: Kernel, ctx: click.Context, incomplete: str) -> Pairs:
+def _forms(_: Asked) -> Pairs:
     from llamahome_core.schema import SCHEMAS
 
     yield from ((form, None) for form in SCHEMAS)
 
 
-def _models(kernel: Kernel, ctx: click.Context, incomplete: str) -> Pairs:
+def _models(asked: Asked) -> Pairs:
     """The catalogue, and what was published here."""
     from llamahome_core.protocols import Registry
 
-    context = kernel.context()
+    context = asked.kernel.context()
     yield from ((name, entry.summary) for name, entry in context.recipe.models.items())
     for version in context.get(Registry).versions():
         for tag in (*version.tags, f"v{version.number}"):
@@ -132,15 +144,15 @@ def _table(name: str) -> tuple[Setting, ...]:
     return next((s.settings for s in describe(Root) if s.name == name), ())
 
 
-def _merged(kernel: Kernel, ctx: click.Context) -> Merged:
+def _merged(asked: Asked) -> Merged:
     """All layers, with the recipe of the line if it can be read; nothing where none can."""
     # click reads no argument of a line that ends with an option without its value, as here.
-    words = [word for word in ctx.find_root().args if not word.startswith("-")]
-    known = kernel.catalog.recipes()
+    words = [word for word in asked.ctx.find_root().args if not word.startswith("-")]
+    known = asked.kernel.catalog.recipes()
     recipes = [word for word in words if word in known or word.endswith(SUFFIXES)]
     for attempt in (*recipes[:1], None):
         with contextlib.suppress(LlamaHomeError, OSError):
-            return kernel.settings(attempt)
+            return asked.kernel.settings(attempt)
     return merge([])
 
 
@@ -179,37 +191,35 @@ def _text(setting: Setting | None) -> str | None:
     return setting.help if setting else None
 
 
-def _keys(kernel: Kernel, ctx: click.Context, incomplete: str) -> Pairs:
-    found = _settings(kernel, _merged(kernel, ctx))
+def _keys(asked: Asked) -> Pairs:
+    found = _settings(asked.kernel, _merged(asked))
     yield from ((key, _text(setting)) for key, setting in found.items())
 
 
-def _assignments(kernel: Kernel, ctx: click.Context, incomplete: str) -> Pairs:
+def _assignments(asked: Asked) -> Pairs:
     """``key=``, and after it the values that there are."""
-    key, equals, _ = incomplete.partition("=")
-    found = _settings(kernel, _merged(kernel, ctx))
+    key, equals, _ = asked.incomplete.partition("=")
+    found = _settings(asked.kernel, _merged(asked))
     if not equals:
         yield from ((f"{name}=", _text(setting)) for name, setting in found.items())
         return
-    for value, text in _values_of(key, found, kernel, ctx):
+    for value, text in _values_of(asked, key, found):
         yield f"{key}={value}", text
 
 
-def _values(kernel: Kernel, ctx: click.Context, incomplete: str) -> Pairs:
+def _values(asked: Asked) -> Pairs:
     """Values of the key that stands before."""
-    found = _settings(kernel, _merged(kernel, ctx))
-    yield from _values_of(ctx.params.get("key") or "", found, kernel, ctx)
+    found = _settings(asked.kernel, _merged(asked))
+    yield from _values_of(asked, asked.ctx.params.get("key") or "", found)
 
 
-def _values_of(
-    key: str, found: dict[str, Setting | None], kernel: Kernel, ctx: click.Context
-) -> Pairs:
+def _values_of(asked: Asked, key: str, found: dict[str, Setting | None]) -> Pairs:
     if key == "model.from":
-        yield from _models(kernel, ctx, "")
+        yield from _models(asked)
         return
     table = key.partition(".")[0]
     if key.endswith(".use") and table in {kind.value for kind in Kind}:
-        yield from ((c.name, c.summary) for _, c in kernel.catalog.components(Kind(table)))
+        yield from ((c.name, c.summary) for _, c in asked.kernel.catalog.components(Kind(table)))
     elif setting := found.get(key):
         words: tuple[Any, ...] = setting.choices
         if not words and "true or false" in setting.type:
@@ -219,7 +229,7 @@ def _values_of(
             yield word if isinstance(word, str) else json.dumps(word), default
 
 
-_OFFERS: dict[str, Callable[[Kernel, click.Context, str], Pairs]] = {
+_OFFERS: dict[str, Callable[[Asked], Pairs]] = {
     "runs": _runs,
     "recipes": _recipes,
     "plugins": _plugins,

@@ -1,4 +1,4 @@
-"""``llamahome completion``: what a shell asks when Tab is pressed, and the script that makes it ask.
+"""``llamahome completion``: what a shell asks at each Tab, and the script that makes it ask.
 
 click finds the command and the parameter; the scripts are our own. A word such as
 ``train.steps=`` or ``name:tag`` is one word here, which bash would split, and nothing that goes

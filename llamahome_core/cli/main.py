@@ -17,6 +17,7 @@ from llamahome_core.components import Ref
 from llamahome_core.discovery import Policy
 from llamahome_core.errors import UnknownNameError, suggest
 from llamahome_core.kernel import Kernel
+from llamahome_core.secrets import covering
 from llamahome_core.terminal import flush, forget, keep_results_apart
 
 if TYPE_CHECKING:
@@ -271,6 +272,7 @@ def program() -> None:
 
         open_closed()
     keep_results_apart()
+    sys.stderr = covering(sys.stderr)
     if "_LLAMAHOME_COMPLETE" in os.environ:
         from llamahome_core.cli.completion import answer
 

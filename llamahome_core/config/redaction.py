@@ -8,7 +8,7 @@ from llamahome_core.config.document import Document, Lines, Path
 from llamahome_core.errors import edits
 from llamahome_core.secrets import HIDDEN, redact, says_secret
 
-__all__ = ["HIDDEN", "cover", "hide", "is_secret"]
+__all__ = ["HIDDEN", "cover", "hide", "is_secret", "may_be_secret"]
 
 _WORDS = ("secret", "token", "password", "passphrase", "api_key")
 _LINE = re.compile(
@@ -27,11 +27,12 @@ def is_secret(path: Path) -> bool:
     return any(says_secret(part) for part in path if isinstance(part, str))
 
 
-def _may_be_secret(path: Path) -> bool:
+def may_be_secret(path: Path) -> bool:
     """The same, or the name is one letter off: it will be refused, and must not be shown first."""
     last = path[-1] if path else None
     near = isinstance(last, str) and not last.lower().endswith("tokens")
-    return is_secret(path) or (near and any(edits(str(last).lower(), word) < 2 for word in _WORDS))  # noqa: PLR2004  # one
+    name = str(last).lower()
+    return is_secret(path) or (near and any(edits(name, word) <= 1 for word in _WORDS))
 
 
 def cover(line: str) -> str:
@@ -53,7 +54,7 @@ def hide(document: Document) -> str:
     """
     text, lines = document.text, Lines(document.text)
     for path, mark in document.marks.items():
-        if mark.value is not None and _may_be_secret(path):
+        if mark.value is not None and may_be_secret(path):
             start, end = lines.offsets(mark.value)
             text = text[:start] + re.sub(r"\S", "•", text[start:end]) + text[end:]
     shown = "\n".join(cover(line) for line in text.split("\n"))

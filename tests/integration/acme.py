@@ -1,4 +1,4 @@
-"""A third party's plugin, for tests: a data source, a monitor with a table of its own, an optimizer."""
+"""A third party's plugin, for tests: a data source, a monitor with a table, an optimizer."""
 
 from __future__ import annotations
 

@@ -105,7 +105,9 @@ def test_taplo_accepts_the_settings_that_init_writes(
     llamahome("init", str(tmp_path / "work"), cwd=tmp_path)
     settings = tmp_path / "work" / ".config" / "llamahome.toml"
     uncommented = tmp_path / "all.toml"
-    uncommented.write_text(re.sub(r"^# (?=\[|\w+ = )", "", settings.read_text(), flags=re.M))
+    uncommented.write_text(
+        re.sub(r"^# (?=\[|\w+ = )", "", settings.read_text(), flags=re.MULTILINE)
+    )
 
     assert "offline" in tomllib.loads(uncommented.read_text())["network"]
     assert taplo(folder / "settings.schema.json", settings, uncommented) == set()
@@ -252,7 +254,7 @@ def test_an_editor_shows_text_type_choices_and_default(server: Server, folder: P
         assert word in shown
 
 
-def test_an_editor_marks_the_misspelt_key_alone(server: Server, folder: Path) -> None:
+def test_an_editor_marks_the_misspelt_key_alone(server: Server) -> None:
     told = server.told[-1]
 
     wrong = told["params"]["diagnostics"]
