@@ -38,7 +38,6 @@ def end(error: BaseException, state: State, root: click.Group) -> int:
 def usage(error: click.ClickException, root: click.Group) -> int:
     """Show a mistake in the command line, and where a global option belongs."""
     with contextlib.suppress(OSError):
-        error.message = redact(error.message)
         error.show()
         if isinstance(error, click.NoSuchOption) and _is_global(error.option_name, root):
             name = error.option_name

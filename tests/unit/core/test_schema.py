@@ -178,5 +178,6 @@ def test_the_catalogue_has_a_schema_of_its_own(kernel):
     validator = Draft7Validator(models_schema(kernel.catalog))
 
     assert list(validator.iter_errors({"bot": {"source": "hub:a/b"}})) == []
-    for wrong in ({"bot": {}}, {"bot": "hub:a/b"}, {"bot": {"source": "x", "license": "MIT"}}):
+    entries: list[Any] = [{}, "hub:a/b", {"source": "x", "license": "MIT"}]
+    for wrong in ({"bot": entry} for entry in entries):
         assert list(validator.iter_errors(wrong))
