@@ -69,7 +69,7 @@ def taplo(schema: Path | None, *paths: Path) -> set[Path]:
             [*words, str(path)], capture_output=True, text=True, check=False, cwd=path.parent
         )
         if done.returncode:
-            assert "schema validation failed" in done.stderr
+            assert "error: " in done.stderr  # what it says last may be lost
             refused.add(path)
     return refused
 
