@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from attrs import evolve
 
-from llamahome_core import config, deprecated
+from llamahome_core import advice, config, deprecated
 from llamahome_core.assembly import absolute
 from llamahome_core.components import Kind
 from llamahome_core.config import Merged, Problem
@@ -16,6 +16,7 @@ from llamahome_core.errors import (
     AmbiguousNameError,
     LlamaHomeError,
     UnavailableError,
+    suggest,
 )
 from llamahome_core.recipe import Selection
 from llamahome_core.registry import Catalog
@@ -44,27 +45,29 @@ class Chooser:
         self.for_run = for_run
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
+        self.elsewhere = advice.elsewhere(catalog, merged)
 
     def selection(self, kind: Kind, table: Table, at: config.Path) -> Selection | None:
         """The component that *table* chooses, with its settings."""
         settings = dict(table)
         role = settings.pop("role", "train") if kind is Kind.DATA_SOURCE else "train"
         if role not in ("train", "evaluate"):
-            self.problems.append(
-                Problem(
-                    "C105", f'`role` must be "train" or "evaluate", got {role!r}', (*at, "role")
-                )
-            )
+            self.problems.append(advice.role(role, at))
             role = "train"
         use = settings.pop("use", None)
         if use is None and kind in DEFAULTS:
             use = self.catalog.usual(kind, DEFAULTS[kind])
         if not isinstance(use, str):
-            self._missing_use(kind, use, at)
+            self._missing_use(kind, use, at, settings)
             return None
         return self.bind(kind, use, settings, at, role)
 
-    def _missing_use(self, kind: Kind, use: object, at: config.Path) -> None:
+    def _missing_use(self, kind: Kind, use: object, at: config.Path, settings: Table) -> None:
+        if use is None and (close := suggest("use", settings, limit=1)):
+            message = f"unknown key `{close[0]}` {config.in_table(at)}"
+            path = (*at, close[0])
+            self.problems.append(Problem("C101", message, path, "key", "did you mean `use`?"))
+            return
         known = sorted({c.name for _, c in self.catalog.components(kind)})
         problem = Problem("C103", f"this {kind.title} has no `use`", at)
         if use is not None:
@@ -90,9 +93,13 @@ class Chooser:
         except LlamaHomeError as error:
             self.problems.append(Problem("C106", error.message, (*at, "use"), fix=error.hint))
             return None
+        beside = ["use", "role"] if kind is Kind.DATA_SOURCE else ["use"]
         found: Any
-        found, problems = config.structure(settings, component.config, at=at)
-        self.problems += [evolve(p, message=f"{p.message}{_from(plugin)}") for p in problems]
+        found, problems = config.structure(
+            settings, component.config, at=at, elsewhere=self.elsewhere, beside=beside
+        )
+        advised = (advice.of_another(p, kind, at, self.catalog) for p in problems)
+        self.problems += [evolve(p, message=f"{p.message}{_from(plugin)}") for p in advised]
         settled = self.followed(at, lambda: absolute(found, at, self.merged))
         if found is None or settled is None:
             return None

@@ -30,6 +30,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -213,5 +214,40 @@ class Interrupted(LlamaHomeError):  # noqa: N818  # a signal is no error; the na
 
 
 def suggest(name: str, known: Iterable[str], *, limit: int = 2) -> list[str]:
-    """Names in *known* that *name* may be a misspelling of, the closest first."""
-    return difflib.get_close_matches(name, list(known), n=limit, cutoff=0.6)
+    """Names in *known* that *name* may be a misspelling of: the nearest, several if equally near.
+
+    If none is spelt alike, those of which it is the beginning, or that have the same words:
+    ``epochs`` for ``num_train_epochs``.
+    """
+    names = list(dict.fromkeys(known))
+    alike = difflib.get_close_matches(name, names, n=len(names) or 1, cutoff=0.6)
+    if alike:
+        far = {other: edits(name, other) for other in alike}
+        return [other for other in alike if far[other] == min(far.values())][:limit]
+    words = _words(name)
+    kin = (n for n in names if _words(n) <= words or words <= _words(n) or _begins(n, name))
+    return list(kin)[:limit]
+
+
+_SHORTEST = 3  # letters that begin a name and no other
+
+
+def _begins(name: str, start: str) -> bool:
+    return len(start) >= _SHORTEST and name.startswith(start)
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[_\W]+", name))
+
+
+def edits(one: str, other: str) -> int:
+    """Letters put in, left out, changed or swapped with the next (optimal string alignment)."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        older, before, row = before, row, [i]
+        for j, wanted in enumerate(other, 1):
+            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (letter != wanted)))
+            if older and j > 1 and (letter, wanted) == (other[j - 2], one[i - 2]):
+                row[j] = min(row[j], older[j - 2] + 1)
+    return row[-1]

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from attrs import define, field
 
 from llamahome_core.files import LineWriter, is_held
+from llamahome_core.secrets import redact
 
 SCHEMA = "llamahome.event/1"
 
@@ -32,7 +33,12 @@ class Emitter(Protocol):
 
 
 def _finite(value: Any, name: str, bad: list[str]) -> Any:
-    """JSON has no NaN: such a value becomes null, however deep, and its name goes to *bad*."""
+    """JSON has no NaN: such a value becomes null, however deep, and its name goes to *bad*.
+
+    A text that holds a secret loses it.
+    """
+    if isinstance(value, str):
+        return redact(value)
     if isinstance(value, float) and not math.isfinite(value):
         bad.append(name)
         return None
@@ -53,7 +59,11 @@ def encode(kind: str, fields: dict[str, Any]) -> str:
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     head: dict[str, Any] = {"schema": SCHEMA, "time": now, "t": kind}
     event = head | values | ({"nonfinite": bad} if bad else {}) | head
-    return json.dumps(event, ensure_ascii=False, allow_nan=False, default=str)
+    return json.dumps(event, ensure_ascii=False, allow_nan=False, default=_text)
+
+
+def _text(value: object) -> str:
+    return redact(str(value))
 
 
 @define

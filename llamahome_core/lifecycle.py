@@ -23,7 +23,7 @@ from llamahome_core.execution import Execution, carry_out
 from llamahome_core.listening import Listening
 from llamahome_core.monitoring import Monitors
 from llamahome_core.plan import Plan
-from llamahome_core.recipe import Selection
+from llamahome_core.recipe import Recipe, Selection
 from llamahome_core.run import (
     Run,
     describe,
@@ -33,7 +33,7 @@ from llamahome_core.run import (
     held,
     write_record,
 )
-from llamahome_core.secrets import read_secret
+from llamahome_core.secrets import read_secret, references
 from llamahome_core.values import Outcome
 
 _OURS = "the kernel's own"  # with a blank: no entry point is called so
@@ -147,6 +147,7 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
         run.directory,
         logger,
         secret=lambda name: read_secret(name, run.context.variable),
+        hidden=_variables(run.plan.recipe),
     )
     monitors.start()
     run.events.after = lambda: _tell_died(run, monitors, logger)
@@ -187,6 +188,13 @@ def _tell_died(run: Run, monitors: Monitors, logger: Any) -> None:
         run.context.warn(text, monitor=chosen.name, plugin=chosen.plugin, distribution=origin)
         if getattr(chosen.config, "terminal", False):  # it would have shown the event
             logger.warning(text)
+
+
+def _variables(recipe: Recipe) -> set[str]:
+    """The environment variables that hold secrets of *recipe*."""
+    chosen = [*recipe.chosen.values(), *recipe.data, *recipe.monitors]
+    names = [name for selection in chosen for name in references(selection.config)]
+    return {name.removeprefix("env:") for name in names if name.startswith("env:")}
 
 
 def _announce(run: Run) -> None:

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from llamahome_core.secrets import redact, redacted
 from llamahome_core.terminal import RESULTS, clean
 
 NAME = "llamahome"
@@ -33,11 +34,23 @@ def logger(name: str | None = None) -> Any:
             structlog.stdlib.add_logger_name,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
+            _without_secrets,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _without_secrets(_logger: Any, _method: str, event: Any) -> Any:
+    """The texts of an event, or the line that was made of it, with secrets covered."""
+    if isinstance(event, str):
+        return redact(event)
+    return {k: redacted(v) if not k.startswith("_") else v for k, v in event.items()}
+
+
+def _text(value: object) -> str:
+    return redact(str(value))
 
 
 def _harmless(_logger: Any, _method: str, text: str) -> str:
@@ -54,13 +67,14 @@ def _formatter(*, json: bool, color: bool) -> logging.Formatter:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: Any = (
-        structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        structlog.processors.JSONRenderer(ensure_ascii=False, default=_text)
         if json
         else structlog.dev.ConsoleRenderer(
             colors=color, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
         )
     )
-    last = [last] if json or color else [last, _harmless]
+    last = [_without_secrets, last] if json else [last, _without_secrets]
+    last += [] if json or color else [_harmless]
     chain: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if json:
         chain.append(structlog.processors.format_exc_info)

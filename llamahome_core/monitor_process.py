@@ -17,7 +17,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from llamahome_core.components import Ref
-from llamahome_core.secrets import reveal
+from llamahome_core.secrets import covering, redact, reveal
 from llamahome_core.terminal import flush
 
 DISABLED = 3
@@ -162,7 +162,7 @@ def _note(log: Path, text: str) -> None:
 
     with suppress(OSError), log.open("a", encoding="utf-8", errors="backslashreplace") as file:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        file.write(f"{now} {text.rstrip()[-_NOTED:]}\n")
+        file.write(f"{now} {redact(text.rstrip())[-_NOTED:]}\n")
 
 
 def _limit(log: Path | None) -> None:
@@ -234,6 +234,8 @@ def _main() -> int:
     log = Path(order["log"])
     printed = None if order["terminal"] else log
     threading.Thread(target=_watch, args=[gone, printed], daemon=True).start()
+    for name in () if order["terminal"] else ("stdout", "stderr"):
+        setattr(sys, name, covering(getattr(sys, name)))
     try:
         monitor = _build(order)
     except (Exception, SystemExit):  # noqa: BLE001  # told in the log

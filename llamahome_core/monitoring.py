@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -33,7 +33,7 @@ from attrs import define, field
 
 from llamahome_core.components import Ref
 from llamahome_core.monitor_process import DISABLED, DONE, EVENTS, SIGNALS
-from llamahome_core.secrets import read_secret, references
+from llamahome_core.secrets import read_secret, redact, references
 from llamahome_core.terminal import RESULTS
 
 _LOOK = 1.0  # seconds between two looks at the processes
@@ -112,6 +112,7 @@ class Monitors:
         offset: Where the events of this session start, in bytes; if it is not given, where the
             file ends when the monitors start.
         secret: Finds the secret that a reference in their settings names.
+        hidden: Variables that their processes do not have: those that hold the run's secrets.
     """
 
     selections: Sequence[Any]
@@ -119,6 +120,7 @@ class Monitors:
     log: Log
     offset: int | None = None
     secret: Callable[[str], str] = lambda name: read_secret(name, os.environ.get)
+    hidden: Collection[str] = ()
     _children: list[_Child] = field(init=False, factory=list)
     _looked: float = field(init=False, default=0.0)
 
@@ -173,6 +175,7 @@ class Monitors:
         finally:
             for child in children:
                 child.kill()
+                _cover(child.log)
 
     def _spawn(self, name: str, selection: Any, number: int) -> _Child:
         from llamahome_core.config import unstructure
@@ -195,7 +198,7 @@ class Monitors:
         if len(line) > _PIPE:
             raise ValueError(f"its settings take {len(line)} bytes; {_PIPE} is the most")
         Ref(order["config"])
-        process = _popen(Path(order["log"]), terminal=order["terminal"])
+        process = _popen(Path(order["log"]), self.hidden, terminal=order["terminal"])
         assert process.stdin is not None  # noqa: S101  # it was started with one
         with suppress(BrokenPipeError):  # it has died already: close() tells
             process.stdin.write(line)
@@ -208,11 +211,19 @@ def _of(selection: Any) -> str:
     return f" of plugin {selection.plugin!r} ({selection.origin or 'unknown'})"
 
 
+def _cover(log: Path) -> None:
+    """Take out of a monitor's log what it printed of its secrets."""
+    with suppress(OSError):
+        text = log.read_text(encoding="utf-8", errors="surrogateescape")
+        if (covered := redact(text)) != text:
+            log.write_text(covered, encoding="utf-8", errors="surrogateescape")
+
+
 def _path_of(thing: type) -> str:
     return f"{thing.__module__}:{thing.__qualname__}"
 
 
-def _popen(log: Path, *, terminal: bool) -> subprocess.Popen[bytes]:
+def _popen(log: Path, hidden: Collection[str], *, terminal: bool) -> subprocess.Popen[bytes]:
     """Start a child with the signals of the terminal blocked, until it ignores them by itself."""
     log.parent.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)  # noqa: PTH109  # text, not a Path
@@ -226,7 +237,7 @@ def _popen(log: Path, *, terminal: bool) -> subprocess.Popen[bytes]:
                 stdout=RESULTS.get() if terminal else output,
                 stderr=output,
                 bufsize=0,
-                env={**os.environ, "PYTHONPATH": path},
+                env={k: v for k, v in os.environ.items() if k not in hidden} | {"PYTHONPATH": path},
                 start_new_session=not terminal,
             )
     finally:

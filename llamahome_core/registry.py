@@ -65,6 +65,9 @@ class Catalog:
             raise _ambiguous(kind, name, matches)
         known = sorted({c.name for _, c in owned})
         close = suggest(short, known)
+        owners = suggest(owner, {p.name for p, c in owned}) if owner else []
+        if full := suggest(name, [f"{p.name}:{c.name}" for p, c in owned if p.name in owners]):
+            close = full
         meant = [p for p in self.plugins.all if owner in {"", p.name}]
         lost = [p for p in meant if p.status == "broken" or p.has_drifted]
         if lost and (owner or not close):

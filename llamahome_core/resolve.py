@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llamahome_core import config
+from llamahome_core import advice, config
 from llamahome_core.assembly import absolute, assemble, folder_of, model_path, plain_recipe
 from llamahome_core.choosing import Chooser
 from llamahome_core.components import Command, Kind
@@ -21,7 +21,6 @@ from llamahome_core.root import (
     Table,
     drop_alternatives,
     late,
-    places,
     table_of,
 )
 
@@ -53,9 +52,10 @@ class Resolver(Chooser):
 
     def root(self) -> Root | None:
         """The kernel's own tables."""
-        root, problems = config.structure(self.merged.data, Root, elsewhere=places)
+        root, problems = config.structure(self.merged.data, Root, elsewhere=self.elsewhere)
         told = {problem.path for problem in self.merged.problems}
-        self.problems += [problem for problem in problems if problem.path not in told]
+        new = (problem for problem in problems if problem.path not in told)
+        self.problems += [advice.at_the_top(p, self.catalog, self.merged) for p in new]
         return root
 
     def model(self, table: Table) -> str | None:
@@ -85,8 +85,7 @@ class Resolver(Chooser):
             if name == "from":
                 continue
             if not isinstance(settings, dict):
-                close = suggest(name, ["from"])
-                fix = "did you mean `from`?" if close else "[model] has only `from`"
+                fix = advice.in_model(name, self.catalog)
                 self.problems.append(
                     Problem("C101", f"unknown key `{name}` in [model]", ("model", name), "key", fix)
                 )
@@ -106,6 +105,7 @@ class Resolver(Chooser):
         self.problems += self.merged.problems
         self._refuse_extends()
         self._commands()
+        self.problems += advice.passwords(self.merged)
         root = self.root()
         self._refuse_late()
         if root is not None:

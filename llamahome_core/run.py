@@ -33,6 +33,7 @@ from llamahome_core.errors import (
     suggest,
 )
 from llamahome_core.events import EventLog, live_events, read_events
+from llamahome_core.secrets import redact
 from llamahome_core.values import Outcome
 from llamahome_core.workspace import fix_of
 
@@ -150,7 +151,7 @@ def end_fields(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:
         fields |= {"error": f"{type(error).__name__}: {error}{whose}", "code": "X900"}
     if error is not None and fields["code"] == "X900":
         report = run.directory / "log" / "crash.txt"
-        files.write_text(report, "".join(traceback.format_exception(error)))
+        files.write_text(report, redact("".join(traceback.format_exception(error))))
         fields["report"] = str(report)
     if outcome.status == "finished" and outcome.version:
         fields["next"] = [f'llamahome generate {outcome.version.label} --prompt "Hello"']

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from llamahome_core.cli.help import Command, Group, as_json, assignments
+from llamahome_core.cli.help import Command, Group, as_json, assignments, completes, one_of
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, print_json, say, table, write
 from llamahome_core.components import Kind
@@ -46,7 +46,7 @@ _place = click.option(
         ("llamahome config show --all recipe.toml", "defaults too, as a run would use them"),
     ],
 )
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=completes("recipes"))
 @click.option("--origin", is_flag=True, help="Where each value comes from, and what it hides.")
 @click.option("--all", "everything", is_flag=True, help="Defaults too.")
 @assignments
@@ -88,7 +88,7 @@ def show(  # one for each option
         ("llamahome config get train --user", "what the user's file says of a table"),
     ],
 )
-@click.argument("key")
+@click.argument("key", shell_complete=completes("keys"))
 @_place
 @as_json
 @click.pass_obj
@@ -128,8 +128,8 @@ def _no_such(name: str, rows: list[SettingOrigin], *, is_all: bool) -> Problem:
         ("llamahome config set --user network.offline true", "for this user, everywhere"),
     ],
 )
-@click.argument("key")
-@click.argument("value")
+@click.argument("key", shell_complete=completes("keys"))
+@click.argument("value", shell_complete=completes("values"))
 @_place
 @click.pass_obj
 def set_(state: State, *, key: str, value: str, user: bool | None) -> None:
@@ -144,7 +144,7 @@ def set_(state: State, *, key: str, value: str, user: bool | None) -> None:
     "unset",
     examples=[("llamahome config unset train.clip", "what it was before, or the default")],
 )
-@click.argument("key")
+@click.argument("key", shell_complete=completes("keys"))
 @_place
 @click.pass_obj
 def unset(state: State, *, key: str, user: bool | None) -> None:
@@ -184,7 +184,7 @@ def defaults(catalog: Catalog, merged: Merged) -> list[SettingOrigin]:
     for name, (_, command) in catalog.commands().items():
         settings = describe(command.config)
         found += [pair for setting in settings for pair in _leaves(setting, ("command", name))]
-    for kind, at, use in _chosen(merged):
+    for kind, at, use in chosen(merged):
         _, component = catalog.find(kind, use)
         found += [
             ((*at, "use"), use),
@@ -207,7 +207,7 @@ def _leaves(setting: Setting, at: tuple[str | int, ...]) -> Iterator[tuple[Any, 
         yield path, setting.default
 
 
-def _chosen(merged: Merged) -> Iterator[tuple[Kind, tuple[str | int, ...], str]]:
+def chosen(merged: Merged) -> Iterator[tuple[Kind, tuple[str | int, ...], str]]:
     """Kind, place and name of each component that the layers choose, or that is the default."""
     from llamahome_core.root import DEFAULTS
 
@@ -227,9 +227,35 @@ def _tables(kind: Kind, found: Any) -> Iterator[tuple[tuple[str | int, ...], Any
 
 @click.command(
     cls=Command,
-    examples=[("llamahome schema > recipe.schema.json", "for the completion of an editor")],
+    examples=[
+        ("llamahome schema > recipe.schema.json", "for the completion of an editor"),
+        ("llamahome schema --write", "those of all files, in the workspace's .config/schema"),
+    ],
 )
+@click.argument(
+    "form",
+    default="recipe",
+    callback=one_of(("recipe", "settings", "models")),
+    shell_complete=completes("forms"),
+)
+@click.option("--write", "into_files", is_flag=True, help="Write all to .config/schema instead.")
 @click.pass_obj
-def schema(state: State) -> None:
-    """Print the JSON schema of recipes, with the settings of all active plugins."""
-    write(json.dumps(state.kernel.schema(), indent=2, ensure_ascii=False))
+def schema(state: State, *, form: str, into_files: bool) -> None:
+    """Print the JSON schema of a `recipe`, of `settings`, or of the catalogue `models`.
+
+    It has the settings of all active plugins: write it anew when you install one.
+    """
+    from llamahome_core import files
+    from llamahome_core.schema import SCHEMAS
+
+    kernel = state.kernel
+    with aside():  # settings classes are code of plugins
+        wanted = SCHEMAS if into_files else {form: SCHEMAS[form]}
+        made = {name: make(kernel.catalog) for name, make in wanted.items()}
+    if not into_files:
+        write(json.dumps(made[form], indent=2, ensure_ascii=False))
+        return
+    for name, found in made.items():
+        path = kernel.workspace.config / "schema" / f"{name}.json"
+        files.write_json(path, found)
+        write(str(path))

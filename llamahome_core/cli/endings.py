@@ -12,6 +12,7 @@ import click
 
 from llamahome_core.cli.output import LINES, say, unwritable, use_color
 from llamahome_core.errors import LlamaHomeError, PluginError, StorageError, WorkspaceError
+from llamahome_core.secrets import redact
 from llamahome_core.terminal import clean
 from llamahome_core.workspace import fix_of
 
@@ -135,7 +136,7 @@ def _keep(text: str) -> str | None:
         with tempfile.NamedTemporaryFile(
             "w", prefix="llamahome-crash-", suffix=".txt", encoding="utf-8", delete=False
         ) as file:
-            file.write(text)
+            file.write(redact(text))
     except OSError:
         return None
     return file.name

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import click
 
-from llamahome_core.cli.help import Command, as_json
+from llamahome_core.cli.help import Command, as_json, completes
 from llamahome_core.cli.output import print_json, write
 from llamahome_core.errors import UnknownNameError, suggest
 
@@ -30,7 +30,7 @@ def pages() -> dict[str, tuple[str, str]]:
         ("llamahome explain", "all codes"),
     ],
 )
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=completes("codes"))
 @as_json
 def explain(code: str | None, as_json: bool) -> None:
     """Explain an error CODE such as C101; without one, list all. Needs no network."""

@@ -68,12 +68,24 @@ def one_of(words: Iterable[str]) -> Callable[[click.Context, click.Parameter, An
     return check
 
 
+def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """What completes a parameter: names that only a kernel knows, looked up when Tab is pressed."""
+
+    def find(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Any]:
+        from llamahome_core.cli.candidates import offer
+
+        return offer(what, ctx, incomplete)
+
+    return find
+
+
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 _set = click.option(
     "--set",
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=completes("assignments"),
     help="Change one value: train.steps=100, data.0.path=rows.jsonl. May be given several times.",
 )
 

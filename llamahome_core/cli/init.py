@@ -16,6 +16,8 @@ from llamahome_core.workspace import MARKER
 SETTINGS = """\
 # Settings of this workspace, below every recipe. `llamahome show` lists all of them, and
 # `llamahome config show --origin` where each that is set comes from.
+# For an editor: `llamahome schema --write`, then put this at the top:
+#   #:schema schema/settings.json
 # [train]
 # log_every = 10
 # [network]

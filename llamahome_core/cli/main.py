@@ -6,18 +6,23 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from attrs import define, field
 
-from llamahome_core.cli.help import Group
+from llamahome_core.cli.front import EPILOG, EXAMPLES, show_version
+from llamahome_core.cli.help import Group, completes
 from llamahome_core.cli.start import make_kernel
 from llamahome_core.components import Ref
 from llamahome_core.discovery import Plugin, Policy
 from llamahome_core.kernel import Kernel
 from llamahome_core.policy import refuse_unknown
+from llamahome_core.secrets import covering
 from llamahome_core.terminal import flush, forget, keep_results_apart
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # Summaries stand here so that --help imports none of the modules (click's own lazy recipe does).
 COMMANDS = {
@@ -38,30 +43,11 @@ COMMANDS = {
     "schema": ("Print the JSON schema of recipes.", "llamahome_core.cli.config:schema"),
     "doctor": ("Check this machine.", "llamahome_core.cli.doctor:doctor"),
     "explain": ("Explain an error code.", "llamahome_core.cli.explain:explain"),
+    "completion": (
+        "Print what lets your shell complete words.",
+        "llamahome_core.cli.completion:completion",
+    ),
 }
-EXAMPLES = (
-    ("llamahome run quickstart", "fine-tune a small model and see it learn"),
-    ("llamahome check recipe.toml", "look for mistakes; loads nothing"),
-    ("llamahome plan recipe.toml", "what would happen, and in how many steps"),
-    ("llamahome run recipe.toml", "do it"),
-    ("llamahome run --resume", "go on with the last run"),
-)
-EPILOG = """\
-\b
-Exit codes:
-  0  done                          4  no such run, model or plugin
-  1  the task failed               5  refused as unsafe
-  2  wrong usage or configuration  70  a mistake in LlamaHome
-  3  this machine cannot           129, 130, 143  stopped after saving
-
-\b
-Environment:
-  LLAMAHOME_HOME      the workspace, where no parent folder is one
-  LLAMAHOME_ENV       reads .config/NAME.toml of the workspace too
-  LLAMAHOME_PLUGINS   plugins to load, as after -p, with commas
-  LLAMAHOME_STRICT=1, LLAMAHOME_LOCKED=1  the same as --strict, --locked
-  LLAMAHOME_TRAIN__STEPS=100  any setting: TABLE__KEY=VALUE
-"""
 
 
 @define
@@ -170,11 +156,20 @@ class Lazy(Group):
         command: click.Command = found[1].load()
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names with their summaries, and options; imports no command."""
+        from llamahome_core.cli.candidates import subcommands
+
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*subcommands(self._rows(ctx), incomplete), *options]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in ``--help``, from the summaries."""
-        rows = [(n, ref[0]) for n in self.list_commands(ctx) if (ref := self._reference(ctx, n))]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl(self._rows(ctx))
+
+    def _rows(self, ctx: click.Context) -> list[tuple[str, str]]:
+        return [(n, ref[0]) for n in self.list_commands(ctx) if (ref := self._reference(ctx, n))]
 
 
 @contextlib.contextmanager
@@ -190,14 +185,6 @@ def _reader_may_go() -> Iterator[None]:
         raise click.exceptions.Exit(0) from None
 
 
-def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    if value and not ctx.resilient_parsing:
-        from importlib.metadata import version
-
-        click.echo(f"llamahome {version('llamahome')}")
-        ctx.exit()
-
-
 @click.group(
     cls=Lazy,
     examples=EXAMPLES,
@@ -205,7 +192,12 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option(
-    "-p", "words", multiple=True, metavar="NAME", help="Load only this plugin; no:NAME blocks one."
+    "-p",
+    "words",
+    multiple=True,
+    metavar="NAME",
+    help="Load only this plugin; no:NAME blocks one.",
+    shell_complete=completes("policy"),
 )
 @click.option("-v", "--verbose", count=True, help="Say more; -vv for debugging.")
 @click.option("-q", "--quiet", count=True, help="Say less; -qq says nothing.")
@@ -225,7 +217,7 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     is_flag=True,
     expose_value=False,
     is_eager=True,
-    callback=_version,
+    callback=show_version,
     help="Show the version.",
 )
 @click.pass_context
@@ -281,6 +273,11 @@ def program() -> None:
 
             open_closed()
         keep_results_apart()
+        sys.stderr = covering(sys.stderr)
+        if "_LLAMAHOME_COMPLETE" in os.environ:
+            from llamahome_core.cli.completion import answer
+
+            sys.exit(answer(llamahome, State(process=True)))
         main(state=State(process=True))
     except KeyboardInterrupt:  # before or after what handles it
         raise SystemExit(130) from None

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from llamahome_core.errors import StorageError
+from llamahome_core.secrets import redact, redacted
 from llamahome_core.terminal import clean, forget
 
 LINES = "\n\t"
@@ -55,7 +56,7 @@ def unwritable(error: OSError) -> StorageError:
 
 def echo(text: str = "") -> None:
     """Lines for people, to stdout, without what a terminal would obey; never for JSON."""
-    write(clean(text, keep=LINES))
+    write(redact(clean(text, keep=LINES)))
 
 
 def say(text: str = "", *, styled: bool = False) -> None:
@@ -65,7 +66,7 @@ def say(text: str = "", *, styled: bool = False) -> None:
         text: The lines; what a terminal would obey is dropped.
         styled: *text* is clean already, and coloured.
     """
-    text = text if styled else clean(text, keep=LINES)
+    text = redact(text if styled else clean(text, keep=LINES))
     try:
         # Colour was decided before: click would take it off again where stderr is no terminal.
         click.echo(text, err=True, color=True)
@@ -95,8 +96,8 @@ def open_closed() -> None:
 
 def print_json(thing: str, **fields: Any) -> None:
     """One JSON document to stdout, with its schema."""
-    document = {"schema": f"llamahome.{thing}/1", **fields}
-    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    document = {"schema": f"llamahome.{thing}/1", **redacted(fields)}
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=lambda v: redact(str(v)))
     # Half a surrogate pair, of a damaged line or a file's name, has no UTF-8; JSON can escape it.
     write(text.encode(errors="backslashreplace").decode())
 
@@ -135,7 +136,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     limit = _columns()
     for row in cells:
         line = "  ".join(_padded(cell, width) for cell, width in zip(row, widths, strict=True))
-        write(_cut(line.rstrip(), limit))
+        write(_cut(redact(line.rstrip()), limit))
 
 
 def _columns() -> int | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from llamahome_core.cli.help import Command, as_json, assignments
+from llamahome_core.cli.help import Command, as_json, assignments, completes
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, pairs, print_json, table, warn
 from llamahome_core.errors import LlamaHomeError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         ("llamahome plan recipe.toml --set train.epochs=3", "and with another length"),
     ],
 )
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=completes("recipes"))
 @assignments
 @as_json
 @click.pass_obj
@@ -150,7 +150,7 @@ def _show(made: Plan, details: Mapping[str, Mapping[str, Any]]) -> None:
         ("llamahome check", "only the settings of this workspace"),
     ],
 )
-@click.argument("recipes", nargs=-1)
+@click.argument("recipes", nargs=-1, shell_complete=completes("recipes"))
 @assignments
 @as_json
 @click.pass_context

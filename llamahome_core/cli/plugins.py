@@ -9,7 +9,7 @@ from attrs import asdict, evolve
 
 from llamahome_core import deprecated
 from llamahome_core.checking import examine_apart
-from llamahome_core.cli.help import Group, as_json
+from llamahome_core.cli.help import Group, as_json, completes
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, print_json, say, table, warn
 from llamahome_core.cli.policy import careful_kernel, disable, enable, lock
@@ -91,7 +91,7 @@ def _record(plugin: Plugin, offers: list[Offer]) -> dict[str, Any]:
 
 
 @plugins.command("check", examples=[("llamahome plugins check training", "does all of it import?")])
-@click.argument("name")
+@click.argument("name", shell_complete=completes("plugins"))
 @as_json
 @click.pass_context
 def check(ctx: click.Context, name: str, as_json: bool) -> None:

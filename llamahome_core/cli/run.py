@@ -11,7 +11,7 @@ import click
 
 from llamahome_core import files
 from llamahome_core.cli.endings import SILENT, crash, report
-from llamahome_core.cli.help import Command, as_json, assignments
+from llamahome_core.cli.help import Command, as_json, assignments, completes
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, say, warn
 from llamahome_core.components import Kind
@@ -48,12 +48,13 @@ PROGRESS = ("auto", "live", "plain", "none")
         ("llamahome run --resume bot-3 --set publish.name=bot-b", "and publish elsewhere"),
     ],
 )
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=completes("recipes"))
 @click.option(
     "--resume",
     is_flag=False,
     flag_value=LAST,
     metavar="[RUN]",
+    shell_complete=completes("runs"),
     help="Go on with RUN, or with the last one, from its newest checkpoint.",
 )
 @click.option(

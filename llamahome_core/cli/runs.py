@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from llamahome_core import records
-from llamahome_core.cli.help import Group, as_json
+from llamahome_core.cli.help import Group, as_json, completes
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, one_line, pairs, print_json, say, table, write
 from llamahome_core.provenance import foreign, recorded
@@ -73,7 +73,7 @@ def list_runs(state: State, as_json: bool) -> None:
 
 
 @runs.command("show", examples=[("llamahome runs show @last", "how the last run went")])
-@click.argument("name")
+@click.argument("name", shell_complete=completes("runs"))
 @as_json
 @click.pass_obj
 def show_run(state: State, name: str, as_json: bool) -> None:
@@ -122,7 +122,7 @@ def _next(info: RunInfo) -> Iterator[tuple[str, Any]]:
         ("llamahome runs logs -f @last --events --json", "its events, as they come"),
     ],
 )
-@click.argument("name")
+@click.argument("name", shell_complete=completes("runs"))
 @click.option("--events", is_flag=True, help="The events instead of the log.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @as_json

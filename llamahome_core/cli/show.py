@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import click
 
-from llamahome_core.cli.help import Command, as_json, one_of
+from llamahome_core.cli.help import Command, as_json, completes, one_of
 from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, print_json, table
 from llamahome_core.components import Command as Declared
@@ -35,8 +35,13 @@ TABLES = tuple(table.name for table in attrs.fields(Tables))
         ("llamahome show command", "the commands of plugins, and their settings"),
     ],
 )
-@click.argument("kind", required=False, callback=one_of([*KINDS, *ALIASES, *TABLES, "command"]))
-@click.argument("name", required=False)
+@click.argument(
+    "kind",
+    required=False,
+    callback=one_of([*KINDS, *ALIASES, *TABLES, "command"]),
+    shell_complete=completes("kinds"),
+)
+@click.argument("name", required=False, shell_complete=completes("named"))
 @as_json
 @click.pass_obj
 def show(state: State, kind: str | None, name: str | None, as_json: bool) -> None:

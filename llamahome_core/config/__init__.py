@@ -20,13 +20,20 @@ if TYPE_CHECKING:
     from llamahome_core.config.document import LAYERS, At, Document, Mark, Origin, Path, Span
     from llamahome_core.config.layers import Merged, merge
     from llamahome_core.config.origins import SettingOrigin, origin_text, show_origins
-    from llamahome_core.config.problems import CODES, ConfigError, Problem, path_text, to_json
+    from llamahome_core.config.problems import (
+        CODES,
+        ConfigError,
+        Problem,
+        in_table,
+        path_text,
+        to_json,
+    )
     from llamahome_core.config.reader import display, parse, read, read_dotenv
     from llamahome_core.config.redaction import is_secret
     from llamahome_core.config.rendering import render
-    from llamahome_core.config.schema import json_schema
+    from llamahome_core.config.schema import Definitions, json_schema
     from llamahome_core.config.structuring import structure, unstructure
-    from llamahome_core.config.variables import RESERVED, environment
+    from llamahome_core.config.variables import PREFIX, PUBLIC, RESERVED, environment
 
 _HOME = {
     **dict.fromkeys(("overrides", "parse_key", "parse_value", "runtime"), "assignments"),
@@ -34,22 +41,27 @@ _HOME = {
     **dict.fromkeys(("LAYERS", "At", "Document", "Mark", "Origin", "Path", "Span"), "document"),
     **dict.fromkeys(("Merged", "merge"), "layers"),
     **dict.fromkeys(("SettingOrigin", "origin_text", "show_origins"), "origins"),
-    **dict.fromkeys(("CODES", "ConfigError", "Problem", "path_text", "to_json"), "problems"),
+    **dict.fromkeys(
+        ("CODES", "ConfigError", "Problem", "in_table", "path_text", "to_json"), "problems"
+    ),
     **dict.fromkeys(("display", "parse", "read", "read_dotenv"), "reader"),
     "is_secret": "redaction",
     "render": "rendering",
-    "json_schema": "schema",
+    **dict.fromkeys(("Definitions", "json_schema"), "schema"),
     **dict.fromkeys(("structure", "unstructure"), "structuring"),
-    **dict.fromkeys(("RESERVED", "environment"), "variables"),
+    **dict.fromkeys(("PREFIX", "PUBLIC", "RESERVED", "environment"), "variables"),
 }
 """Which module a name lives in. No module is called like a name: its import would hide the name."""
 
 __all__ = [
     "CODES",
     "LAYERS",
+    "PREFIX",
+    "PUBLIC",
     "RESERVED",
     "At",
     "ConfigError",
+    "Definitions",
     "Document",
     "Mark",
     "Merged",
@@ -62,6 +74,7 @@ __all__ = [
     "describe",
     "display",
     "environment",
+    "in_table",
     "is_secret",
     "json_schema",
     "merge",

@@ -137,8 +137,10 @@ def _pattern(validator: Any) -> Constraint:
 
 
 def _each(validator: Any) -> Constraint:
-    asked = [constraint.text for constraint in constraints(validator.member_validator)]
-    return Constraint(f"each {' and '.join(asked)}", {})
+    asked = list(constraints(validator.member_validator))
+    items = {key: value for constraint in asked for key, value in constraint.schema.items()}
+    words = " and ".join(constraint.text for constraint in asked)
+    return Constraint(f"each {words}", {"items": items} if items else {})
 
 
 _READERS: dict[str, Callable[[Any], Constraint]] = {

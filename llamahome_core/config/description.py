@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
@@ -11,6 +12,9 @@ from attrs import frozen
 from llamahome_core.config import constraints, kinds
 from llamahome_core.config.structuring import unstructure
 from llamahome_core.secrets import FORM, is_marked
+
+if TYPE_CHECKING:
+    import ast
 
 
 @frozen(kw_only=True)
@@ -103,15 +107,46 @@ def field_docs(cls: type[Any]) -> dict[str, str]:
 
 
 def _own_docs(cls: type[Any]) -> dict[str, str]:
+    import linecache
+    import sys
+
+    names = getattr(sys.modules.get(cls.__module__), "__dict__", {})
+    lines = linecache.getlines(names.get("__file__") or "", names)
+    return _docs_in("".join(lines)).get(cls.__qualname__, {})
+
+
+@functools.cache
+def _docs_in(source: str) -> dict[str, dict[str, str]]:
+    """The docstrings under the fields of each class in *source*, by its qualified name.
+
+    Each file is parsed once: `inspect.getsource` would do it for each class.
+    """
     import ast
-    import inspect
-    import textwrap
 
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-    except (OSError, TypeError, SyntaxError):
+        tree = ast.parse(source)
+    except SyntaxError:
         return {}
-    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+    found: dict[str, dict[str, str]] = {}
+
+    def look(nodes: list[ast.stmt], prefix: str) -> None:
+        for node in nodes:
+            if isinstance(node, ast.ClassDef):
+                found[f"{prefix}{node.name}"] = _texts(node.body)
+                look(node.body, f"{prefix}{node.name}.")
+            elif isinstance(node, ast.FunctionDef):
+                look(node.body, f"{prefix}{node.name}.<locals>.")
+            else:
+                look([n for n in ast.iter_child_nodes(node) if isinstance(n, ast.stmt)], prefix)
+
+    look(tree.body, "")
+    return found
+
+
+def _texts(body: list[ast.stmt]) -> dict[str, str]:
+    import ast
+    import inspect
+
     texts = {}
     for node, after in itertools.pairwise(body):
         if (

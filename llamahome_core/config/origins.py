@@ -11,7 +11,7 @@ from attrs import frozen
 from llamahome_core.config.document import Origin, Path
 from llamahome_core.config.layers import Merged
 from llamahome_core.config.problems import path_text
-from llamahome_core.config.redaction import HIDDEN, is_secret
+from llamahome_core.config.redaction import HIDDEN, may_be_secret
 from llamahome_core.secrets import is_reference
 
 
@@ -54,7 +54,7 @@ def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 def _setting(path: Path, value: Any, merged: Merged) -> SettingOrigin:
     origin = merged.origin(path)
     harmless = value in (None, "") or is_reference(value)
-    shown = HIDDEN if is_secret(path) and not harmless else value
+    shown = HIDDEN if may_be_secret(path) and not harmless else value
     return SettingOrigin(path_text(path), shown, origin_text(origin) if origin else "")
 
 

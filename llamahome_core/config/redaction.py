@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 
 from llamahome_core.config.document import Document, Lines, Path
+from llamahome_core.errors import edits
+from llamahome_core.secrets import HIDDEN, redact, says_secret
 
-HIDDEN = "••••••••"
-"""What stands in the place of a secret value."""
+__all__ = ["HIDDEN", "cover", "hide", "is_secret", "may_be_secret"]
 
-_SECRET = re.compile(r"(?:^|[_-])(?:secret|token|password|passphrase|api_?key|apikey)s?(?:$|[_-])")
+_WORDS = ("secret", "token", "password", "passphrase", "api_key")
 _LINE = re.compile(
     r"""^(.*?(?:secret|token|password|passphrase|api[_-]?key)s?[\w-]*["']?\s*[=:]\s*)(\S.*)$""",
     re.IGNORECASE,
 )
+_FOREIGN = re.compile(r"^((?!(?:export\s+)?LLAMAHOME_)[^=#\n]*=)(.*)$", re.MULTILINE)
+"""A line of a ``.env`` that is no setting: whatever its name, it may be a secret of others."""
 
 
 def is_secret(path: Path) -> bool:
@@ -21,8 +24,15 @@ def is_secret(path: Path) -> bool:
 
     ``tokens``, a count in this field, is none.
     """
-    names = (part.lower() for part in path if isinstance(part, str))
-    return any(_SECRET.search(name) and not name.endswith("tokens") for name in names)
+    return any(says_secret(part) for part in path if isinstance(part, str))
+
+
+def may_be_secret(path: Path) -> bool:
+    """The same, or the name is one letter off: it will be refused, and must not be shown first."""
+    last = path[-1] if path else None
+    near = isinstance(last, str) and not last.lower().endswith("tokens")
+    name = str(last).lower()
+    return is_secret(path) or (near and any(edits(name, word) <= 1 for word in _WORDS))
 
 
 def cover(line: str) -> str:
@@ -44,7 +54,10 @@ def hide(document: Document) -> str:
     """
     text, lines = document.text, Lines(document.text)
     for path, mark in document.marks.items():
-        if mark.value is not None and is_secret(path):
+        if mark.value is not None and may_be_secret(path):
             start, end = lines.offsets(mark.value)
             text = text[:start] + re.sub(r"\S", "•", text[start:end]) + text[end:]
-    return "\n".join(cover(line) for line in text.split("\n"))
+    shown = "\n".join(cover(line) for line in text.split("\n"))
+    if document.layer == "dotenv":
+        shown = _FOREIGN.sub(lambda found: found[1] + re.sub(r"\S", "•", found[2]), shown)
+    return redact(shown, lambda found: "•" * len(found))

@@ -20,7 +20,7 @@ from llamahome_core.config.document import Path
 from llamahome_core.config.problems import Problem, in_table, path_text
 from llamahome_core.config.redaction import is_secret
 from llamahome_core.config.scalars import MISSING
-from llamahome_core.errors import LlamaHomeError, suggest
+from llamahome_core.errors import LlamaHomeError, edits, suggest
 from llamahome_core.secrets import FORM, is_marked, is_reference
 
 T = TypeVar("T")
@@ -31,7 +31,12 @@ _LISTED = 10
 
 
 def structure(
-    data: Any, cls: type[T], *, at: Path = (), elsewhere: Elsewhere | None = None
+    data: Any,
+    cls: type[T],
+    *,
+    at: Path = (),
+    elsewhere: Elsewhere | None = None,
+    beside: Iterable[str] = (),
 ) -> tuple[T | None, list[Problem]]:
     """*data* as an instance of *cls*, or all the problems that stand in the way.
 
@@ -41,19 +46,21 @@ def structure(
             lists, tuples and dicts of them, further attrs classes, and Any.
         at: Where *data* is in the whole configuration.
         elsewhere: Finds settings of the same name in other tables, for a key that is unknown here.
+        beside: Keys of the same table that are no settings of *cls*, and may have been meant.
 
     Raises:
         TypeError: *cls* has a field of a type that no setting can have; its author's mistake.
     """
-    reader = _Reader(elsewhere)
+    reader = _Reader(elsewhere, {at: list(beside)})
     value = reader.read(data, cls, at)
     return (None if value is MISSING else cast("T", value)), reader.problems
 
 
 class _Reader:
-    def __init__(self, elsewhere: Elsewhere | None) -> None:
+    def __init__(self, elsewhere: Elsewhere | None, beside: Mapping[Path, list[str]]) -> None:
         self.problems: list[Problem] = []
         self._elsewhere = elsewhere
+        self._beside = beside
 
     def read(self, value: Any, type_: Any, at: Path) -> Any:
         """*value* as *type_*; `MISSING`, and a problem noted, if it is none."""
@@ -148,10 +155,11 @@ class _Reader:
         found = self._elsewhere(key) if self._elsewhere else ()
         paths = [tuple(path.split(".")) if isinstance(path, str) else path for path in found]
         homes = [path for path in paths if path[:-1] != at]
-        if homes:
+        close = suggest(key.lower().replace("-", "_"), [*known, *self._beside.get(at, ())])
+        if homes and not (close and edits(key, close[0]) == 1):
             places = " or ".join(in_table(path[:-1]).removeprefix("in ") for path in homes[:2])
             return f"`{key}` belongs {'' if places.startswith('at ') else 'in '}{places}"
-        if close := _initials(key, known) or suggest(key.lower().replace("-", "_"), known):
+        if close := _initials(key, known) or close:
             return scalars.did_you_mean(close)
         if 0 < len(known) <= _LISTED:
             return f"known here: {', '.join(known)}"

@@ -17,13 +17,12 @@ from llamahome_core.config.document import Document, Lines, Mark, Path, Span, ne
 from llamahome_core.config.problems import ConfigError, Problem, problem_in
 
 PREFIX = "LLAMAHOME_"
-RESERVED = frozenset(
-    f"{PREFIX}{name}"
-    for name in (
-        *("HOME", "ENV", "PLUGINS", "STRICT", "LOCKED", "TRIAL", "DEBUG", "REQUIRE", "FAILPOINT"),
-        *("TRIALS", "TEST_SEED", "TEST_CACHE"),  # of the tests
-    )
+PUBLIC = tuple(
+    f"{PREFIX}{name}" for name in ("HOME", "ENV", "PLUGINS", "STRICT", "LOCKED", "TRIAL")
 )
+"""Variables for users that are no settings."""
+_TESTS = ("DEBUG", "REQUIRE", "FAILPOINT", "TRIALS", "TEST_SEED", "TEST_CACHE")
+RESERVED = frozenset((*PUBLIC, *(f"{PREFIX}{name}" for name in _TESTS)))
 """Variables that speak to the program itself and are no settings."""
 
 _ENTRY = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*")

@@ -18,6 +18,7 @@ from llamahome_core import (
     ModelFolder,
     Models,
     Progress,
+    Registry,
     clean,
     command_kernel,
 )
@@ -37,8 +38,17 @@ def _named(_: click.Context, __: click.Parameter, value: str) -> str:
     return value
 
 
+def _models(command: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Names that complete *incomplete*: the catalogue's, and those that were published here."""
+    context = command_kernel(command).context()
+    names = list(context.recipe.models)
+    for version in context.get(Registry).versions():
+        names += [f"{version.name}:{tag}" for tag in (*version.tags, f"v{version.number}")]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 @click.command()
-@click.argument("model", callback=_named)
+@click.argument("model", callback=_named, shell_complete=_models)
 @click.option("--prompt", help="What to answer; standard input if not given.")
 @click.option("--system", help="Instructions that come before the prompt.")
 @click.option("--max-tokens", type=click.IntRange(min=1), default=256, show_default=True)

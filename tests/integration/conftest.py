@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -111,5 +112,31 @@ def start() -> Callable[..., Started]:
 
     def make(*words: str, cwd: Path, **more: Any) -> Started:
         return Started(*words, cwd=cwd, **{"env": _environment(), "before": []} | more)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def with_acme() -> Callable[..., Any]:
+    """Makes a kernel with the built-in plugins and that of ``acme.py``, over a folder."""
+    from llamahome_core import Kernel, Workspace
+    from llamahome_core.discovery import discover, from_object
+
+    path = Path(__file__).with_name("acme.py")
+    spec = importlib.util.spec_from_file_location("acme_of_the_tests", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where attrs resolves the types of its settings
+    spec.loader.exec_module(module)
+
+    def make(folder: Path, **more: Any) -> Kernel:
+        own = [plugin for plugin in discover() if plugin.origin.startswith("llamahome ")]
+        return Kernel(
+            [*own, from_object(module.Acme())],
+            workspace=Workspace(folder),
+            user_file=folder / "user" / "config.toml",
+            **{"environ": {}} | more,
+        )
 
     return make

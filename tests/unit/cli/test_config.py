@@ -63,7 +63,7 @@ def test_a_table_is_read_with_all_its_values(cli, file):
     ("key", "value", "words"),
     [
         ("train.stpes", "5", "did you mean `steps`?"),
-        ("trainn.steps", "5", "did you mean `train` or"),
+        ("trainn.steps", "5", "did you mean `train`?"),
         ("train.steps", "five", "must be a whole number"),
         ("train.steps", "0", "must be greater than 0"),
         ("train.precision", "bf61", 'did you mean "bf16"?'),

@@ -70,7 +70,7 @@ def test_a_name_that_two_offer_is_an_error_only_where_it_is_used():
     ("name", "hint"),
     [
         ("lur", "did you mean 'lru'?"),
-        ("a:lur", "did you mean 'lru'?"),
+        ("a:lur", "did you mean 'a:lru'?"),
         ("b:lru", "did you mean 'lru'?"),
         ("wholly-other", "installed: lru, ttl"),
     ],

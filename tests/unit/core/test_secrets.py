@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
 import sys
+import tempfile
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,9 +24,18 @@ from llamahome_core import (
     SecretError,
     hookimpl,
     secret,
+    secrets,
 )
 from llamahome_core.config import describe, json_schema, render, show_origins, structure, to_json
-from llamahome_core.secrets import read_secret, references, reveal
+from llamahome_core.secrets import (
+    covering,
+    read_secret,
+    redact,
+    redacted,
+    references,
+    remember,
+    reveal,
+)
 
 CANARY = "canary-3f9d1c"
 
@@ -357,3 +369,73 @@ def test_a_secret_in_a_layer_is_refused_too(kernel_of, tables, workspace, channe
         (workspace.config / "llamahome.toml").write_text(text)
 
     refused(kernel_of(environ=environ), tables, *assignments)
+
+
+# --- Text that leaves the program
+
+
+@pytest.fixture(autouse=True)
+def _forgetful(monkeypatch):
+    """What one test reveals is no secret of the next."""
+    monkeypatch.setattr(secrets, "_revealed_here", set())
+    secrets._known.cache_clear()
+    yield
+    secrets._known.cache_clear()
+
+
+def test_a_secret_that_was_revealed_is_covered_in_any_text():
+    """In a text, in the texts of a plain value, and in what a stream is given."""
+    remember(CANARY)
+
+    assert redact(f"key {CANARY}!") == "key ••••••••!"
+    assert redacted({"a": [CANARY, 1, {"b": (CANARY,)}], "c": None}) == {
+        "a": ["••••••••", 1, {"b": ["••••••••"]}],
+        "c": None,
+    }
+    below = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    above = covering(below)
+    print("told", CANARY, file=above, flush=True)
+    below.seek(0)
+    assert below.read() == "told ••••••••\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:pa55@host/x", "https://••••••••@host/x"),
+        ("https://t0ken@host", "https://••••••••@host"),
+        ("see s3://a:b@bucket, or not", "see s3://••••••••@bucket, or not"),
+        ("ssh://git@host", "ssh://git@host"),
+        ("mail me@host", "mail me@host"),
+    ],
+)
+def test_a_password_in_an_address_is_covered(text, shown):
+    assert redact(text) == shown
+
+
+def test_a_short_secret_is_not_looked_for():
+    """It would be found in every text."""
+    remember("abc")
+
+    assert redact("abcdef") == "abcdef"
+
+
+def test_a_crash_report_holds_no_secret(tmp_path, monkeypatch, capsys):
+    """Neither the command's nor the run's."""
+    from llamahome_core.cli.endings import crash
+    from llamahome_core.cli.main import State
+    from llamahome_core.run import end_fields
+    from llamahome_core.values import Outcome
+
+    remember(CANARY)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    error = RuntimeError(f"no such key {CANARY}")
+
+    assert crash(error, State(verbosity=2)) == 70
+    run: Any = SimpleNamespace(directory=tmp_path, name="x-1")
+    end_fields(run, Outcome(status="failed", error=error), 1.0)
+
+    reports = [path.read_text() for path in tmp_path.rglob("*.txt")]
+    assert len(reports) == 2
+    assert CANARY not in "".join([*reports, *capsys.readouterr()])
+    assert all("no such key ••••" in text for text in reports)
