@@ -153,7 +153,12 @@ def _main(name: str, value: str, origin: str, seconds: str) -> None:
     declaring = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
     heavy: set[str] = set()
 
+    conduct = Conduct()
+
     def phase(text: str) -> None:
+        if fault := conduct.fault():  # what comes next would only fail because of it
+            _say(report=asdict(Report(error=fault, problems=[fault])))
+            os._exit(0)
         if text.startswith("what it names"):
             heavy.update(HEAVY.intersection(sys.modules))
             resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
@@ -162,10 +167,7 @@ def _main(name: str, value: str, origin: str, seconds: str) -> None:
 
     resource.setrlimit(resource.RLIMIT_AS, (declaring, hard))
     faulthandler.dump_traceback_later(float(seconds), exit=True)
-    conduct = Conduct()
     report = examine(Plugin(name=name, origin=origin, entry=entry), phase)
-    if fault := conduct.fault():
-        report.problems.insert(0, fault)
     if heavy:
         report.problems.append(
             f"{value} imports {', '.join(sorted(heavy))}, which every start would pay for: "

@@ -28,6 +28,7 @@ MAY_WRITE = {
     "llamahome_core/testing/fixtures.py": TESTS,
     "llamahome_core/testing/processes.py": "a child process says how it ended through a pipe",
     "llamahome_core/testing/storage.py": TESTS,
+    "llamahome_core/trial.py": "a child process says how far it got through a pipe",
     "plugins/llamahome_data/arrays.py": SEALED,
     "plugins/llamahome_models/children.py": "the output of a child is read once and thrown away",
     "plugins/llamahome_models/gguf_import.py": SEALED,

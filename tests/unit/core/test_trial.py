@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -138,7 +139,7 @@ def test_the_child_tells_how_far_it_got(write: Write, monkeypatch: pytest.Monkey
     monkeypatch.setattr(trial, "_isolate", lambda: None)
     monkeypatch.setattr(trial.Conduct, "fault", lambda _: None)
     monkeypatch.setattr(os, "register_at_fork", lambda **_: None)
-    monkeypatch.setattr("gc.disable", lambda: None)
+    monkeypatch.setattr(gc, "disable", lambda: None)
     hook = write("hook", HOOK + "yield from ()")
     bad = write("bad", HOOK + "raise KeyboardInterrupt")
     reading, writing = os.pipe()
