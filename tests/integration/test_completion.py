@@ -67,6 +67,8 @@ def place(tmp_path: Path, recipe_text: str, install: Any) -> tuple[Path, dict[st
         (tmp_path / "runs" / name / "status.json").write_text(json.dumps({"state": "finished"}))
     env = install(tmp_path / "site", "weather", PLUGIN)
     more = {"PATH": f"{program.parent}:{env['PATH']}", "HOME": str(tmp_path), "TERM": "dumb"}
+    # fish makes its folders where these lead.
+    more |= {f"XDG_{name}_HOME": str(tmp_path / "user") for name in ("CONFIG", "DATA", "CACHE")}
     return tmp_path, {k: v for k, v in env.items() if k != "HISTFILE"} | more
 
 
