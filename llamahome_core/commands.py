@@ -18,6 +18,10 @@ def command_kernel(context: click.Context) -> Kernel:
 
     Example::
 
+        import click
+        from llamahome_core import command_kernel
+
+
         @click.command()
         @click.pass_context
         def count(context: click.Context) -> None:

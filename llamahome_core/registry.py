@@ -74,7 +74,9 @@ class Catalog:
             raise _perhaps_lost(kind, name, lost)
         hint = f"did you mean {' or '.join(map(repr, close))}?" if close else None
         blocked = [f"{p.owner}: {p.reason}" for p in meant if p.status == "blocked"]
-        if blocked and (owner or not close):
+        if blocked and owner:
+            hint = f"that plugin is blocked: {blocked[0]}"
+        elif blocked and not close:
             hint = f"plugins that are blocked may offer it: {', '.join(blocked)}"
         raise UnknownNameError(
             f"no {kind.title} is called {name!r}",

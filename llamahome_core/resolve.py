@@ -139,6 +139,9 @@ class Resolver(Chooser):
         return tuple(selection for selection in found if selection)
 
     def _refuse_late(self) -> None:
+        if misspelt := list(advice.unknown_plugins(self.merged, self.catalog)):
+            # First of all: what they bring is missing everywhere else.
+            raise ConfigError(self.merged.locate(misspelt))
         for problem in late(self.merged):
             # Whatever else is wrong with it, it cannot stay.
             kept = [p for p in self.problems if p.path[: len(problem.path)] != problem.path]

@@ -142,8 +142,12 @@ def _described(schema: dict[str, Any], table: str, use: Any) -> dict[str, Any]:
     """The settings of *table*, those of the component *use* if it is a component's."""
     node = _resolved(schema["properties"][table], schema)
     node = node.get("items", node)
-    choices = [n for n in node.get("anyOf", []) if n.get("title") == use]
-    settings: dict[str, Any] = (choices[0] if choices else node).get("properties", {})
+    settings: dict[str, Any] = dict(node.get("properties", {}))
+    for rule in node.get("allOf", []):
+        chosen = rule.get("if", {}).get("properties", {}).get("use", {}).get("enum", [])
+        if use in chosen:  # it says more where components have settings of one name
+            own = rule["then"].get("properties", {})
+            settings |= {key: about for key, about in own.items() if about}
     return settings
 
 

@@ -169,8 +169,8 @@ def test_a_run_that_never_saved_starts_from_its_first_step_with_a_word(kernel, r
     resumed = kernel.resume("@last")
 
     assert resumed.metrics == straight.metrics
-    (warning,) = events(kernel, "warning")
-    assert warning["text"] == "the run had no checkpoint yet: it starts from its first step"
+    texts = [e["text"] for e in events(kernel, "warning")]
+    assert "the run had no checkpoint yet: it starts from its first step" in texts
 
 
 def test_an_older_checkpoint_does_where_the_newest_is_gone_and_copies_count_for_nothing(
@@ -191,7 +191,8 @@ def test_an_older_checkpoint_does_where_the_newest_is_gone_and_copies_count_for_
 
     assert resumed.metrics == straight.metrics
     assert [e["step"] for e in events(kernel, "rewind")] == [2, 2]
-    assert [e["text"] for e in events(kernel, "warning")] == [
+    texts = [e["text"] for e in events(kernel, "warning")]
+    assert [text for text in texts if not text.startswith("plugin stop-when: ")] == [
         "the checkpoint of step 4 is gone; an older one has to do"
     ]
     left = sorted(path.name for path in folder.iterdir())

@@ -100,7 +100,7 @@ SETTINGS = [
     (MARKER, "[train]\n⟦stpes = 3\n", "C101", "did you mean `steps`?"),
     (MARKER, "seed = ⟦'7'\n", "C102", "remove the quotes: seed = 7"),
     (MARKER, "[network]\noffline = ⟦1\n", "C102", "true or false"),
-    (MARKER, "[plugins]\n⟦blocked = ['x']\n", "C101", "did you mean `locked` or `block`?"),
+    (MARKER, "[plugins]\n⟦blocked = ['x']\n", "C101", "did you mean `locked`?"),
     (MARKER, "seed = ⟦\n", "C107", "a value is missing"),
     (MARKER, "[optimizer]\nuse = ⟦'adma'\n", "C106", "did you mean 'adamw'?"),
     (MARKER, "[⟦tarin]\n", "C101", "did you mean `train`"),

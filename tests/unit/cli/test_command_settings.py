@@ -20,7 +20,7 @@ from llamahome_core import (
     secret,
 )
 from llamahome_core.discovery import Policy
-from llamahome_core.schema import recipe_schema
+from llamahome_core.schema import settings_schema
 
 
 @frozen(kw_only=True)
@@ -206,7 +206,7 @@ def test_settings_of_commands_are_shown(cli, over) -> None:
     assert "times: a whole number = 1\n      How often.\n      greater than 0" in shown.out
     assert [s["name"] for s in document["settings"]] == ["words", "times", "book", "token"]
     assert everything["tables"]["command.hello"] == ["words", "times", "book", "token"]
-    assert {c["name"] for c in commands} == {"hello", "needy", "bare", "generate"}
+    assert {c["name"] for c in commands} == {"hello", "needy", "bare", "generate", "new"}
     assert "It has no settings." in cli("show", "command", "bare", over=over).out
     assert wrong.code == 4
     assert "did you mean 'hello'?" in wrong.err
@@ -226,7 +226,7 @@ def test_settings_of_commands_can_be_read_and_changed(cli, over) -> None:
 
 def test_the_schema_knows_them(over) -> None:
     """An editor completes them."""
-    schema = recipe_schema(over.catalog)
+    schema = settings_schema(over.catalog)
     table = schema["properties"]["command"]
 
     assert table["properties"]["hello"]["properties"]["times"]["default"] == 1

@@ -115,7 +115,7 @@ def test_lock_writes_check_compares_and_what_differs_does_not_load(type_, flat):
     code, out, err = type_("plugins", "lock")
     assert (code, "flat (llamahome-flat 1.0)  sha256:" in out) == (0, True)
     assert "llamahome config set plugins.locked true" in err
-    assert type_("plugins", "lock", "--check")[:2] == (0, "8 plugins are what the lock says\n")
+    assert type_("plugins", "lock", "--check")[:2] == (0, "9 plugins are what the lock says\n")
     assert flat.entry
     assert flat.entry.dist
     (flat.entry.dist.locate_file("llamahome_flat/plugin.py")).write_text("x = 1")

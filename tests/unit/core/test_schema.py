@@ -83,9 +83,9 @@ def test_a_recipe_chooses_no_plugins_and_settings_extend_nothing(make_kernel):
     catalog = make_kernel().catalog
     recipe, settings = recipe_schema(catalog), settings_schema(catalog)
 
-    assert "plugins" not in recipe["properties"]
-    assert "extends" not in settings["properties"]
-    assert settings["properties"].keys() - {"plugins"} == recipe["properties"].keys() - {"extends"}
+    only_settings = settings["properties"].keys() - recipe["properties"].keys()
+    assert only_settings == {"plugins", "command"}
+    assert recipe["properties"].keys() - settings["properties"].keys() == {"extends"}
 
 
 @frozen(kw_only=True)

@@ -432,7 +432,8 @@ def test_a_crash_report_holds_no_secret(tmp_path, monkeypatch, capsys):
     error = RuntimeError(f"no such key {CANARY}")
 
     assert crash(error, State(verbosity=2)) == 70
-    run: Any = SimpleNamespace(directory=tmp_path, name="x-1")
+    plan = SimpleNamespace(catalog=SimpleNamespace(plugins=SimpleNamespace(all=[])))
+    run: Any = SimpleNamespace(directory=tmp_path, name="x-1", plan=plan)
     end_fields(run, Outcome(status="failed", error=error), 1.0)
 
     reports = [path.read_text() for path in tmp_path.rglob("*.txt")]
