@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import runpy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from attrs import frozen
 from interleaved import Comparison, Pace, compare
 from report import spread, table
 
-ROOT = Path(__file__).parent.parent
+from llamahome_core.testing import tiny
+
 TARGET = 1.02
 
 
@@ -80,14 +81,12 @@ def recipe(case: Case, folder: Path, model: Path, wheel: Path) -> dict[str, Any]
         model: The real model's folder.
         wheel: The corpus.
     """
-    makers = runpy.run_path(str(ROOT / "tests" / "conftest.py"))
     if case.shape is None:
         data = conversations.write(wheel, folder / "rows.jsonl")
     else:
         model, data = folder / "model", folder / "rows.jsonl"
-        makers["make_tokenizer"](model)
-        makers["make_model"](model, **case.shape)
-        makers["write_rows"](data, makers["ROWS"])
+        tiny.save_model(model, **case.shape)
+        data.write_text("".join(f"{json.dumps(row)}\n" for row in tiny.conversations()))
     return {
         "name": "kernel-cost",
         "seed": 3,

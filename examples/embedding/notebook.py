@@ -44,7 +44,7 @@ def show(event: dict[str, Any]) -> None:
     """Print what is worth a line."""
     if event["t"] == "run":
         print("run", event["name"])
-    elif event["t"] == "train":
+    elif event["t"] == "train" and event["loss"] is not None:  # None: the step was skipped
         print(f"step {event['step']} of {event['steps']}: loss {event['loss']:.3f}")
     elif event["t"] == "eval":
         print(f"held out: {event['loss']:.3f}")
@@ -60,7 +60,8 @@ print(outcome.status, outcome.version.label)
 
 # %%
 events = list(live_events(outcome.directory / "events.jsonl"))
-losses = {event["step"]: event["loss"] for event in events if event["t"] == "train"}
+steps = [event for event in events if event["t"] == "train" and event["loss"] is not None]
+losses = {event["step"]: event["loss"] for event in steps}
 print("lowest loss at step", min(losses, key=losses.__getitem__), "of", len(losses))
 
 # %% [markdown]

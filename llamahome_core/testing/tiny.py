@@ -30,15 +30,20 @@ _SHAPE: dict[str, Any] = {
 }
 
 
-def save_model(folder: Path) -> None:
-    """Write the model and its tokenizer to *folder*, in Hugging Face layout."""
+def save_model(folder: Path, **shape: int) -> None:
+    """Write the model and its tokenizer to *folder*, in Hugging Face layout.
+
+    Args:
+        folder: Where to.
+        shape: Other dimensions than the tiny ones, by their names in ``LlamaConfig``.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     _save_tokenizer(folder)
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        model = LlamaForCausalLM(LlamaConfig(**_SHAPE))
+        model = LlamaForCausalLM(LlamaConfig(**(_SHAPE | shape)))
     model.save_pretrained(folder)
 
 

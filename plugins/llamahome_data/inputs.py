@@ -31,7 +31,7 @@ def describe(
         ],
         "transforms": chain.inputs,
         "codec": codec.digest,
-        "objective": objective.identity,
+        "objective": [recipe.chosen["objective"].plugin, objective.identity],
         "max_length": recipe.batch.max_length,
         "overlong": recipe.batch.overlong,
         "split": recipe.evaluate.split,

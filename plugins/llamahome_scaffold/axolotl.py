@@ -52,7 +52,6 @@ SAME = {
     "ddp_timeout": "there is one process",
     "local_rank": "there is one process",
     "save_safetensors": "weights are always safetensors",
-    "use_tensorboard": "see report_to",
     "debug": "llamahome -v says more",
     "skip_prepare_dataset": "data is always prepared, once",
     "low_cpu_mem_usage": _COMPUTED,
@@ -153,10 +152,10 @@ def convert(c: Conversion) -> None:
 def _batch(c: Conversion) -> None:
     if not c.number("batch.max_length", "sequence_len", whole=True):
         c.assume("batch.max_length", 512, "sequence_len is not set, which means 512 there")
-    long = c.config.peek("excess_length_strategy")
+    long = str(c.config.peek("excess_length_strategy"))
     ways = {"drop": "drop", "truncate": "truncate", "raise": "error"}
     if long in ways:
-        c.put("batch.overlong", ways[str(long)], "excess_length_strategy")
+        c.put("batch.overlong", ways[long], "excess_length_strategy")
     else:
         c.assume("batch.overlong", "drop", "excess_length_strategy is not set: drop, there too")
     packs = c.config.peek("sample_packing")
@@ -238,7 +237,8 @@ def _targets(c: Conversion) -> None:
 
 def _optimizer(c: Conversion) -> None:
     rules.optimizer(c, "optimizer")
-    c.number("optimizer.learning_rate", "learning_rate")
+    if not c.number("optimizer.learning_rate", "learning_rate"):
+        c.note("assumed", None, "the file gives no learning_rate: it is LlamaHome's default")
     rules.adam(c)
     c.drop("optim_args", "the settings of the optimizer have names of their own")
     rules.schedule(c, "lr_scheduler", "cosine", ("cosine_min_lr_ratio",))
@@ -256,6 +256,7 @@ def _run(c: Conversion) -> None:
     rules.seed(c)
     if is_on(c.config.peek("use_tensorboard")):
         rules.monitors(c, ["tensorboard"], "use_tensorboard")
+    c.drop("use_tensorboard", "neither on nor off")
 
 
 def _memory(c: Conversion) -> None:

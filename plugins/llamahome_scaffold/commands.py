@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from llamahome_core import Kind, files
+from llamahome_core import Kind, command_kernel, files
 from llamahome_scaffold import templates
 from llamahome_scaffold.convert import DIALECTS, convert
 from llamahome_scaffold.names import check_name, values_of
@@ -23,11 +23,6 @@ ALIASES = {kind.value: kind.title.replace(" ", "-") for kind in Kind}
 @click.group()
 def new() -> None:
     """Write a new plugin or recipe."""
-
-
-def kernel_of(command: click.Context) -> Any:
-    """The kernel that the command line was started with."""
-    return getattr(command.obj, "kernel", command.obj)
 
 
 def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[str]:
@@ -72,7 +67,7 @@ def plugin(command: click.Context, /, name: str, kinds: list[str], into: str) ->
     root = command.find_root()
     group = root.command
     commands = group.list_commands(root) if isinstance(group, click.Group) else ()
-    check_name(name, kinds, kernel_of(command), commands)
+    check_name(name, kinds, command_kernel(command), commands)
     folder = Path(into).expanduser() / f"llamahome-{name}"
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise click.UsageError(f"{folder} exists already: choose another name or folder")
@@ -115,7 +110,7 @@ def recipe(command: click.Context, /, name: str | None, as_json: bool, **options
         raise click.UsageError(f"{target} exists already: choose another name, or --force")
     folder = target.absolute().parent if target else Path.cwd()
     called = _name_of(target or Path(source or "recipe"))
-    kernel = kernel_of(command)
+    kernel = command_kernel(command)
     if source is None:
         model, data = options["model"] or "smollm2-135m-instruct", options["data"] or "train.jsonl"
         text = render(*minimal_recipe(kernel, called, model, data))

@@ -119,7 +119,7 @@ def _move(made: Conversion, folder: Path) -> None:
     tables = [(row, "path") for row in made.tables.get("data", [])]
     for table, key in [*tables, (made.tables["model"], "from")]:
         value = table.get(key, "")
-        if key == "path" or value.startswith(("./", "../")):
+        if value.startswith(("./", "../")) or (key == "path" and not Path(value).is_absolute()):
             moved = os.path.relpath(here / Path(value).expanduser(), there)
             table[key] = moved if key == "path" else f"./{moved}"
 

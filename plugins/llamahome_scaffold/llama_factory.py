@@ -229,10 +229,12 @@ def _optimizer(c: Conversion) -> None:
 def _run(c: Conversion) -> None:
     rules.length(c, "num_train_epochs", 3.0)
     rules.warmup(c, 0.0, "no warm-up is set, which means none there")
-    rules.precision(c, "bf16")
     if is_on(c.config.peek("pure_bf16")):
         why = "the products are bf16; weights and the optimizer's state stay in fp32 here"
         c.assume("train.precision", "bf16", why, "pure_bf16")
+        c.drop_all(("bf16", "fp16"), "pure_bf16 goes before it")
+    else:
+        rules.precision(c, "bf16")
     c.drop("pure_bf16", "see train.precision")
     c.number("train.clip", "max_grad_norm")
     c.number("train.log_every", "logging_steps", whole=True)

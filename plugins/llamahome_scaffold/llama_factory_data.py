@@ -25,7 +25,7 @@ def read_data(c: Conversion) -> None:
             _dataset(made, key, name, info)
             if role:
                 made.tables["role"] = role
-            elif "max_samples" in c.config:
+            if "max_samples" in c.config:
                 rows.first(made, "max_samples")
             c.add("data", made)
 
@@ -60,10 +60,13 @@ def _dataset(c: Conversion, key: str, name: str, info: tuple[dict[str, Any], Pat
         return
     hub = about.get("hf_hub_url") or about.get("ms_hub_url") or about.get("om_hub_url")
     file = about.get("file_name")
+    if not (hub or file):
+        c.note("unmapped", key, f"{name}: it names neither a file nor a dataset of a hub")
     rows.place(c, str(hub) if hub else f"./{os.path.relpath(folder / str(file))}", key)
     _form(c, key, name, about)
     if limit := as_number(about.get("num_samples")):
-        c.tables["limit"] = int(limit)
+        why = f"{name}: num_samples: the first rows are taken here, and a random choice there"
+        c.assume("limit", int(limit), why, key)
     for more in ("subset", "split", "folder"):
         if about.get(more):
             c.note("unmapped", key, f"{name}: {more} = {about[more]}: which rows are to be saved")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from llamahome_core import Kind
@@ -32,10 +33,11 @@ _FROM_ZERO = 2  # a run that saves keeps two checkpoints at least
 
 
 def model(c: Conversion, key: str, revision: str) -> None:
-    """The model: a path, or a name on the hub with its revision."""
+    """The model: a path, or a name on the hub with its revision; a folder goes before, as there."""
     name = str(c.config.peek(key))
-    if name.startswith(("./", "../", "/", "~")):
-        c.put("model.from", name, key)
+    is_path = name.startswith(("./", "../", "/", "~"))
+    if is_path or os.path.isdir(name):  # noqa: PTH112  # Path raises for a name that is too long
+        c.put("model.from", name if is_path else f"./{name}", key)
         c.drop(revision, "the model is a folder, which has no revisions")
         return
     branch = c.config.peek(revision)
@@ -145,9 +147,9 @@ def length(c: Conversion, epochs: str, default: float) -> None:
         c.number("train.steps", "max_steps", whole=True)
         c.drop(epochs, "max_steps goes before it")
         return
-    c.drop("max_steps", "it sets no limit")
-    if "max_steps" in c.config and steps is not None:
+    if steps is not None:
         c.note("same", "max_steps", "it sets no limit")
+    c.drop("max_steps", "no number of steps")
     if not c.number("train.epochs", epochs):
         c.assume("train.epochs", default, f"{epochs} is not set, which means {default:g} there")
 

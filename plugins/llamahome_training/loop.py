@@ -102,7 +102,7 @@ class Loop:
         factor = self.schedule.factor(step, self.total)
         with contextlib.suppress(TypeError, ValueError, OverflowError):
             if math.isfinite(factor):
-                return factor
+                return float(factor)  # perhaps a number of numpy, which no event can hold
         chosen = self.context.recipe.chosen["schedule"]
         origin = self.context.catalog.plugins.active[chosen.plugin].origin
         raise TrainingError(

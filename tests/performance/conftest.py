@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from llamahome_core.testing.tiny import save_model
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -32,9 +33,7 @@ def interleaved() -> Iterator[ModuleType]:
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Llama whose step takes some tens of milliseconds: small, but no toy."""
     folder = tmp_path_factory.mktemp("small") / "model"
-    makers = runpy.run_path(str(ROOT / "tests" / "conftest.py"))
-    makers["make_tokenizer"](folder)
-    makers["make_model"](
+    save_model(
         folder,
         hidden_size=256,
         intermediate_size=768,

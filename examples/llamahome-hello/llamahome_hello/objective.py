@@ -21,7 +21,10 @@ class Smooth:
     def encode(self, example: Example, codec: ChatCodec) -> Encoded:
         """A conversation, of which the assistant's turns are learned."""
         if not example.messages:
-            raise DataError("a row of plain text has no answer to learn")
+            raise DataError(
+                "a row of plain text has no answer to learn",
+                hint="give it rows with messages, or with prompt and completion",
+            )
         chat = codec.encode(example.messages, example.tools)
         trained = [False] * len(chat.ids)
         for start, end in chat.assistant_spans:

@@ -66,6 +66,10 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", hint="check `path`") from error
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}", hint="check its path"
+        ) from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 at byte {error.start}") from error
+        raise DataError(
+            f"{path} is not UTF-8 at byte {error.start}", hint="save it as UTF-8"
+        ) from error

@@ -43,7 +43,7 @@ class Attic:
         target = self._path(key)
         if not target.is_dir():
             close = suggest(key, self.keys())
-            hint = f"did you mean {close[0]}?" if close else None
+            hint = f"did you mean {close[0]}?" if close else f"look into {self.root}"
             raise StorageError(f"nothing is stored under {key!r}", hint=hint)
         archive = files.verify_folder(target)
         unpacked = self.unpacked / archive.digest.removeprefix("sha256:")
@@ -74,15 +74,17 @@ class Attic:
 
     def _path(self, key: str) -> Path:
         if not _KEY.fullmatch(key):  # no part begins with a dot: none leads out of the store
-            raise StorageError(f"{key!r} cannot be a key")
+            raise StorageError(f"{key!r} cannot be a key", hint="such as: my-model/v1")
         return self.root / key.replace("/", "+")
 
     def _pack(self, folder: Path, path: Path) -> None:
         found = sorted(file for file in folder.rglob("*") if file.is_file())
         found = [file for file in found if file != folder / files.MANIFEST]  # it is no content
         if not found:
-            raise StorageError(f"{folder} has no files to store")
+            raise StorageError(f"{folder} has no files to store", hint="put files into it")
         method = zipfile.ZIP_DEFLATED if self.level else zipfile.ZIP_STORED
-        with zipfile.ZipFile(path, "x", method, compresslevel=self.level) as archive:
+        with zipfile.ZipFile(
+            path, "x", method, compresslevel=self.level, strict_timestamps=False
+        ) as archive:
             for file in found:
                 archive.write(file, file.relative_to(folder))

@@ -179,13 +179,14 @@ def new_context(
     codec: Any,
     *data: Selection | Path,
     objective: Any = None,
+    owner: str = "test",
     fetched: bool = True,
     **tables: Any,
 ) -> Context:
     chosen = Selection(
         kind="objective",
         name="tiny",
-        plugin="test",
+        plugin=owner,
         component=Ready(objective or TinyObjective()),
         config=None,
     )

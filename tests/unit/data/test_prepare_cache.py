@@ -103,6 +103,7 @@ def test_objective_tokenizer_role_limit_and_version_are_part_of_the_key(
     """Each alone gives another key."""
     digests = [run(data)[1].digest]
     digests.append(run(data, objective=tools.TinyObjective(identity="tiny2"))[1].digest)
+    digests.append(run(data, owner="other")[1].digest)
     digests.append(run(tools.data_selection(data, limit=59))[1].digest)
     held_out = tools.data_selection(data, role="evaluate")
     digests.append(run(data, held_out)[1].digest)
@@ -113,7 +114,7 @@ def test_objective_tokenizer_role_limit_and_version_are_part_of_the_key(
     with monkeypatch.context() as patch:
         patch.setattr(codec, "digest", "other tokenizer or template")
         digests.append(run(data)[1].digest)
-    assert len(set(digests)) == 7
+    assert len(set(digests)) == 8
     assert run(data)[1].digest == digests[0]
 
 

@@ -273,6 +273,7 @@ def test_what_can_be_mapped_of_llama_factory_is(convert):
             "format": "messages",
             "messages": "talk",
             "role": "evaluate",
+            "limit": 100,
         },
     ]
     assert recipe["batch"] == {
@@ -420,3 +421,67 @@ def test_a_value_is_shown_on_one_harmless_line():
     assert shown("a\n\x1b[2Jb") == "a b"
     assert shown(True) == "true"
     assert len(shown("x" * 1000)) == 80
+
+
+def test_a_model_that_is_a_folder_here_is_no_name_on_the_hub(new):
+    """The other tools look for a folder first, too."""
+    Path("models/tiny").mkdir(parents=True)
+    Path("x.yml").write_text("base_model: models/tiny\nsequence_len: 8\ndatasets: [{path: x/y}]\n")
+
+    new("recipe", "--from", "x.yml")
+
+    assert tomllib.loads(Path("x.toml").read_text())["model"]["from"] == "./models/tiny"
+
+
+def test_a_whole_path_stays_as_it_is(new):
+    """Wherever the recipe lies."""
+    Path("x.yml").write_text(
+        "base_model: /m\nsequence_len: 8\ndatasets: [{path: /d/x.jsonl, type: completion}]\n"
+    )
+    Path("recipes").mkdir()
+    new("recipe", "recipes/x", "--from", "x.yml")
+    recipe = tomllib.loads(Path("recipes/x.toml").read_text())
+
+    assert recipe["model"]["from"] == "/m"
+    assert recipe["data"][0]["path"] == "/d/x.jsonl"
+
+
+def notes(new, text):
+    """Sort to ``key: why`` of a conversion of *text*."""
+    Path("x.yml").write_text(text)
+    document = new("recipe", "-", "--json", "--from", "x.yml").json
+    sorts = ("mapped", "assumed", "same", "unset", "unmapped")
+    return {sort: [f"{n['key']}: {n['why']}" for n in document[sort]] for sort in sorts}
+
+
+def test_each_setting_is_told_in_one_way(new):
+    """A length without a limit, and a precision that two settings ask for."""
+    said = notes(
+        new,
+        "model_name_or_path: a/b\ndataset: d\nstage: sft\nmax_steps: -1\npure_bf16: true\n"
+        "bf16: false\n",
+    )
+
+    assert said["same"].count("max_steps: it sets no limit") == 1
+    assert not [line for line in said["unmapped"] if line.startswith("max_steps")]
+    (precision,) = [line for line in said["assumed"] if "train.precision" in line]
+    assert precision.startswith("pure_bf16: train.precision = bf16: the products are bf16")
+    assert "bf16: off, as here" in said["same"]
+
+
+def test_what_the_file_leaves_to_luck_is_told(new):
+    """A learning rate, a switch that is off, which rows of a dataset, and where they lie."""
+    axolotl_said = notes(
+        new, "base_model: a/b\nsequence_len: 8\nuse_tensorboard: false\ndatasets: [{path: c/d}]\n"
+    )
+    Path("data").mkdir()
+    Path("data/dataset_info.json").write_text(
+        json.dumps({"some": {"file_name": "some.jsonl", "num_samples": 9}, "none": {}})
+    )
+    said = notes(new, "model_name_or_path: a/b\nstage: sft\ndataset: some,none\n")
+
+    no_rate = "None: the file gives no learning_rate: it is LlamaHome's default"
+    assert no_rate in axolotl_said["assumed"]
+    assert "use_tensorboard: off, as here" in axolotl_said["same"]
+    assert any("limit = 9: some: num_samples: the first rows" in n for n in said["assumed"])
+    assert "dataset: none: it names neither a file nor a dataset of a hub" in said["unmapped"]

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from llamahome_core import PluginError
@@ -79,3 +80,17 @@ def test_the_run_fails_with_an_error_that_names_the_part(
     assert f"{kind} 'faulty' of plugin 'faulty' (lh-faulty 2.0)" in str(outcome.error)
     assert FAULTS[kind][body] in str(outcome.error)
     assert isinstance(outcome.error, PluginError) or "encode" in body
+
+
+@pytest.mark.slow
+def test_a_factor_may_be_a_number_of_numpy(
+    kernel: Any, recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A schedule computes as it likes; events and checkpoints hold plain numbers."""
+    factor = "llamahome_training.schedules.Cosine.factor"
+    monkeypatch.setattr(factor, lambda *_: np.float32(0.5))
+
+    outcome = kernel.run(recipe)
+
+    assert outcome.error is None
+    assert outcome.status == "finished"
