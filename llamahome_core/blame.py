@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 from llamahome_core import protocols
-from llamahome_core.components import Kind
+from llamahome_core.components import Kind, Ref
 from llamahome_core.discovery import Plugin, is_own
 from llamahome_core.errors import LlamaHomeError, PluginError
 
@@ -96,46 +96,90 @@ def _has(thing: Any, name: str, member: Any) -> bool:
 # --- By the traceback ---------------------------------------------------------------------------
 
 
-def accused(error: BaseException, plugins: Iterable[Plugin], chosen: Iterable[Any]) -> Any:
-    """*error* or, where code of an installed third party raised it, an error that names the party.
+def culprit(
+    error: BaseException, plugins: Iterable[Plugin], chosen: Iterable[Any] = ()
+) -> Plugin | None:
+    """The third party's plugin whose code *error* came from; None if it was none's.
 
-    An error that explains itself stays, and so does one of LlamaHome's own code, or of what the
-    program brought that embeds the kernel.
+    It is the owner of the innermost frame that is a plugin's at all: what a library raises is
+    the fault of who called it.
 
     Args:
-        error: What ended a run.
-        plugins: The active plugins.
-        chosen: The recipe's selections.
+        error: What ended a run or a command.
+        plugins: The plugins.
+        chosen: The recipe's selections, whose code may lie in another package than their plugin's.
     """
-    if isinstance(error, LlamaHomeError):
+    found = _nearest(error, plugins, chosen)
+    return found[0] if found else None
+
+
+def blame(error: BaseException, plugins: Iterable[Plugin]) -> str:
+    """`` (in plugin hello (llamahome-hello 1.0))`` for an error from its code; else nothing."""
+    owner = culprit(error, plugins)
+    if owner is None or owner.origin in str(error):
+        return ""
+    return f" (in plugin {owner.owner})"
+
+
+def accused(error: BaseException, plugins: Iterable[Plugin], chosen: Iterable[Any]) -> Any:
+    """*error* or, where there is a `culprit`, an error that names its component or plugin.
+
+    An error that explains itself stays.
+    """
+    selections = list(chosen)
+    found = _nearest(error, plugins, selections)
+    if found is None or isinstance(error, LlamaHomeError):
         return error
-    theirs = {p.name: p for p in plugins if p.entry is not None and not is_own(p.origin)}
-    selections = [s for s in chosen if s.plugin in theirs]
-    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
-        if found := _whose(frame, theirs, selections):
-            who, origin = found
-            named = _failed(who, origin, error)
-            named.__cause__ = error
-            return named
-    return error
+    owner, frame = found
+    mine = (s for s in selections if s.plugin == owner.name and _runs(frame, s.component.factory))
+    selection = next(mine, None)
+    who = selection.owner if selection else f"plugin {owner.name!r} ({owner.origin})"
+    named = _failed(who, owner.origin, error)
+    named.__cause__ = error
+    return named
 
 
-def _whose(
-    frame: FrameType, plugins: dict[str, Plugin], selections: list[Any]
-) -> tuple[str, str] | None:
-    """The component or the plugin whose code *frame* runs, with its distribution."""
-    module = frame.f_globals.get("__name__") or ""
-    for selection in selections:
-        at, _, name = selection.component.factory.path.partition(":")
-        if at == module and frame.f_code.co_qualname.partition(".")[0] == name.partition(".")[0]:
-            return selection.owner, selection.origin
-    for plugin in plugins.values():
-        if module.partition(".")[0] in _packages(plugin, selections):
-            return f"plugin {plugin.name!r} ({plugin.origin})", plugin.origin
+def _nearest(
+    error: BaseException, plugins: Iterable[Plugin], chosen: Iterable[Any]
+) -> tuple[Plugin, FrameType | None] | None:
+    """The culprit, and the frame that runs its code."""
+    owners = _owners(plugins, chosen)
+    for module, frame in _places(error):
+        if (owner := owners.get(module.partition(".")[0])) is not None:
+            return None if owner.is_own else (owner, frame)
     return None
 
 
-def _packages(plugin: Plugin, selections: list[Any]) -> set[str]:
-    entry = plugin.entry.value if plugin.entry else ""
-    paths = [s.component.factory.path for s in selections if s.plugin == plugin.name]
-    return {path.partition(":")[0].partition(".")[0] for path in (entry, *paths)} - {""}
+def _owners(plugins: Iterable[Plugin], chosen: Iterable[Any]) -> dict[str, Plugin]:
+    """The installed plugins by the packages that their code is in."""
+    installed = {p.name: p for p in plugins if p.entry is not None}
+    owners = {_top(p.entry.value): p for p in installed.values() if p.entry is not None}
+    for selection in chosen:
+        if selection.plugin in installed:
+            owners.setdefault(_top(selection.component.factory.path), installed[selection.plugin])
+    return owners
+
+
+def _top(path: str) -> str:
+    return path.partition(":")[0].partition(".")[0]
+
+
+def _places(error: BaseException) -> Iterator[tuple[str, FrameType | None]]:
+    """Module and frame of what failed, the nearest first; what cannot be imported has no frame."""
+    if isinstance(error, PluginError) and error.module is not None:
+        yield error.module, None
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module == "llamahome_core.execution":  # wrappers of it only passed the error on
+            return
+        yield module, frame
+
+
+def _runs(frame: FrameType | None, factory: Ref) -> bool:
+    """Whether *frame* is in a method of the class, or in the function, that *factory* names."""
+    module, _, name = factory.path.partition(":")
+    return (
+        frame is not None
+        and frame.f_globals.get("__name__") == module
+        and frame.f_code.co_qualname.partition(".")[0] == name.partition(".")[0]
+    )

@@ -21,7 +21,7 @@ from typing import Any
 from attrs import asdict
 
 from llamahome_core.discovery import Plugin, discover, from_object
-from llamahome_core.errors import UnknownNameError, suggest
+from llamahome_core.errors import no_plugin
 from llamahome_core.hookspecs import PROJECT
 from llamahome_core.inspection import Report, examine
 from llamahome_core.terminal import RESULTS, keep_results_apart
@@ -81,11 +81,7 @@ def _named(name: str) -> Plugin:
         return installed[name]
     if "." in name:
         return _of_module(name)
-    close = suggest(name, installed)
-    raise UnknownNameError(
-        f"no plugin is called {name!r}",
-        hint=f"did you mean {close[0]!r}?" if close else "llamahome plugins",
-    )
+    raise no_plugin(name, installed)
 
 
 def _of_module(module: str) -> Plugin:

@@ -14,18 +14,7 @@ if TYPE_CHECKING:
 
 
 def command_kernel(context: click.Context) -> Kernel:
-    """The kernel that the command line was started with.
-
-    Example::
-
-        import click
-        from llamahome_core import command_kernel
-
-
-        @click.command()
-        @click.pass_context
-        def count(context: click.Context) -> None:
-            click.echo(len(list(command_kernel(context).workspace.runs.glob("*"))))
+    """The kernel that the command line was started with, for code below ``@click.pass_context``.
 
     Raises:
         ConfigError: The settings cannot say which plugins may load.

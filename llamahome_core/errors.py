@@ -229,6 +229,13 @@ def suggest(name: str, known: Iterable[str], *, limit: int = 2) -> list[str]:
     return list(kin)[:limit]
 
 
+def no_plugin(name: str, known: Iterable[str], where: str = "") -> UnknownNameError:
+    """What to raise where none of the *known* plugins is called *name*, which stands at *where*."""
+    close = suggest(name, known)
+    hint = f"did you mean {close[0]!r}?" if close else "llamahome plugins"
+    return UnknownNameError(f"{where}no plugin is called {name!r}", hint=hint)
+
+
 _SHORTEST = 3  # letters that begin a name and no other
 
 

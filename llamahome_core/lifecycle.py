@@ -147,7 +147,7 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
         run.directory,
         logger,
         secret=lambda name: read_secret(name, run.context.variable),
-        hidden=_variables(run.plan.recipe),
+        hidden=_variables(run.plan.recipe, selections),
     )
     monitors.start()
     run.events.after = lambda: _tell_died(run, monitors, logger)
@@ -161,6 +161,8 @@ def _watched(run: Run, selections: Sequence[Selection]) -> Outcome:
         if outcome.error is not None:
             logger.debug("run ended", error=repr(outcome.error), exc_info=outcome.error)
         _notify(run, logger, "llamahome_run_finished", outcome=outcome)
+        run.events.after = None  # nothing follows the end
+        _tell_died(run, monitors, logger)
         return _conclude(run, outcome, time.monotonic() - started)
     finally:
         run.events.after = None
@@ -184,15 +186,15 @@ def _of_terminal_one(selections: Sequence[Selection]) -> list[Selection]:
 def _tell_died(run: Run, monitors: Monitors, logger: Any) -> None:
     """A monitor that dies is told when it happens, and not hours later."""
     for chosen, text in monitors.died():
-        origin = run.plan.catalog.plugins.active[chosen.plugin].origin
-        run.context.warn(text, monitor=chosen.name, plugin=chosen.plugin, distribution=origin)
+        whose = {"plugin": chosen.plugin, "distribution": chosen.origin}
+        run.context.warn(text, monitor=chosen.name, **whose)
         if getattr(chosen.config, "terminal", False):  # it would have shown the event
             logger.warning(text)
 
 
-def _variables(recipe: Recipe) -> set[str]:
-    """The environment variables that hold secrets of *recipe*."""
-    chosen = [*recipe.chosen.values(), *recipe.data, *recipe.monitors]
+def _variables(recipe: Recipe, monitors: Sequence[Selection]) -> set[str]:
+    """The environment variables that hold secrets of *recipe* and of *monitors*."""
+    chosen = [*recipe.chosen.values(), *recipe.data, *recipe.transforms, *monitors]
     names = [name for selection in chosen for name in references(selection.config)]
     return {name.removeprefix("env:") for name in names if name.startswith("env:")}
 

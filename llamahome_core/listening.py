@@ -27,6 +27,8 @@ class Listening:
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Hand over *event*, and those that wait."""
+        if self.call is None:
+            return
         self._waiting.append(event)
         if self._busy or threading.get_ident() != self._thread:
             return
@@ -38,6 +40,7 @@ class Listening:
             raise
         except BaseException:  # noqa: BLE001  # whoever listens may not stop a run
             self.call = None
+            self._waiting.clear()
             log.logger("run").warning("on_event failed and is not called again", exc_info=True)
         finally:
             self._busy = False

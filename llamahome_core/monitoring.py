@@ -153,10 +153,7 @@ class Monitors:
         for child in self._children:
             if not child.told and (trouble := child.trouble(child.process.poll())):
                 child.told = True
-                yield (
-                    child.selection,
-                    f"monitor {child.name!r}{child.owner} {trouble}; see {child.log}",
-                )
+                yield child.selection, child.told_of(trouble)
 
     def close(self, timeout: float = 10.0) -> None:
         """Let the monitors read to the end and wait for them; kill those that take longer.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from llamahome_core.discovery import Plugin, Policy
-from llamahome_core.errors import UnknownNameError, suggest
+from llamahome_core.errors import no_plugin
 from llamahome_core.workspace import PROJECT_FILES, Workspace, user_file
 
 if TYPE_CHECKING:
@@ -84,11 +84,7 @@ def refuse_unknown(asked: Policy, plugins: Iterable[Plugin]) -> None:
     """
     known = {plugin.name for plugin in plugins}
     for name in sorted({*(asked.only or ()), *asked.blocked} - known):
-        close = suggest(name, known)
-        raise UnknownNameError(
-            f"{asked.source}: no plugin is called {name!r}",
-            hint=f"did you mean {close[0]!r}?" if close else "llamahome plugins",
-        )
+        raise no_plugin(name, known, f"{asked.source}: ")
 
 
 def _is_mentioned(workspace: Workspace, environ: Mapping[str, str], user: Path) -> bool:

@@ -1,15 +1,13 @@
-"""Who brought what: the plugins of a run, what changed in them since, and whose code failed."""
+"""Who brought what: the plugins of a run, and what changed in them since."""
 
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from llamahome_core.discovery import Plugin
-from llamahome_core.errors import PluginError
 from llamahome_core.hookspecs import PROJECT
 
 NAME = "plugins.json"
@@ -65,32 +63,3 @@ def differences(before: Mapping[str, Record], now: Mapping[str, Record]) -> list
 
 def _origin(about: Record) -> str:
     return f"{about.get('distribution', 'unknown')} {about.get('version', '')}".strip()
-
-
-def culprit(error: BaseException, plugins: Iterable[Plugin]) -> Plugin | None:
-    """The third party's plugin whose code *error* came from; None if it was none's.
-
-    It is the owner of the innermost frame that is a plugin's at all: what a library raises is
-    the fault of who called it.
-    """
-    owners = {p.entry.module.partition(".")[0]: p for p in plugins if p.entry is not None}
-    for module in _modules(error):
-        if (owner := owners.get(module.partition(".")[0])) is not None:
-            return None if owner.is_own else owner
-    return None
-
-
-def _modules(error: BaseException) -> Iterator[str]:
-    """Whose code failed, the nearest first; what could not even be imported has no frame."""
-    if isinstance(error, PluginError) and error.module is not None:
-        yield error.module
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    yield from (str(frame.f_globals.get("__name__", "")) for frame in reversed(frames))
-
-
-def blame(error: BaseException, plugins: Iterable[Plugin]) -> str:
-    """`` (in plugin hello (llamahome-hello 1.0))`` for an error from its code; else nothing."""
-    owner = culprit(error, plugins)
-    if owner is None or owner.origin in str(error):
-        return ""
-    return f" (in plugin {owner.owner})"

@@ -48,7 +48,6 @@ class Resolver(Chooser):
     ) -> None:
         super().__init__(catalog, merged, for_run=for_run)
         self.document = document
-        self.warnings: list[str] = []
 
     def root(self) -> Root | None:
         """The kernel's own tables."""
@@ -139,9 +138,11 @@ class Resolver(Chooser):
         return tuple(selection for selection in found if selection)
 
     def _refuse_late(self) -> None:
-        if misspelt := list(advice.unknown_plugins(self.merged, self.catalog)):
+        misspelt = list(advice.unknown_plugins(self.merged, self.catalog))
+        if misspelt and self.for_run:
             # First of all: what they bring is missing everywhere else.
             raise ConfigError(self.merged.locate(misspelt))
+        self.problems += misspelt
         for problem in late(self.merged):
             # Whatever else is wrong with it, it cannot stay.
             kept = [p for p in self.problems if p.path[: len(problem.path)] != problem.path]

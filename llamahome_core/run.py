@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, frozen
 
 from llamahome_core import files, provenance
+from llamahome_core.blame import blame
 from llamahome_core.errors import (
     HeldError,
     LlamaHomeError,
@@ -143,7 +144,7 @@ def end_fields(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:
     fields: dict[str, Any] = {"status": outcome.status, "seconds": round(seconds, 3)}
     fields["metrics"] = outcome.metrics
     error = outcome.error
-    whose = provenance.blame(error, run.plan.catalog.plugins.all) if error else ""
+    whose = blame(error, run.plan.catalog.plugins.all) if error else ""
     if isinstance(error, LlamaHomeError):
         hint, message = fix_of(error), f"{error.message}{whose}"
         fields |= {"error": message, "hint": hint, "code": error.code}

@@ -63,17 +63,17 @@ def has_password(text: str) -> bool:
 
 def remember(text: str) -> str:
     """*text*, a secret, which `redact` covers from now on."""
-    if len(text) >= SHORTEST and text not in _revealed_here:
+    if len(text) >= SHORTEST:
         _revealed_here.add(text)
-        _known.cache_clear()
     return text
 
 
-@functools.cache
-def _known() -> tuple[str, ...]:
+@functools.lru_cache(maxsize=1)
+def _known(_count: int) -> tuple[str, ...]:
     """Secrets that may turn up in a text, the longest first: one may be part of another.
 
-    The variables are looked at once: each event and each line of the log asks.
+    Each event and each line of the log asks, so they are looked up anew only when there are more.
+    Their number is the key: what another thread reveals meanwhile cannot be missed.
     """
     variables = {
         value
@@ -93,7 +93,7 @@ def redact(text: str, hidden: Callable[[str], str] = lambda _: HIDDEN) -> str:
         text: Any text.
         hidden: Makes what stands in the place of a secret.
     """
-    for known in _known():
+    for known in _known(len(_revealed_here)):
         if known in text:
             text = text.replace(known, hidden(known))
     if "@" not in text:

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from llamahome_core import changes, config
 from llamahome_core.config import ConfigError
 from llamahome_core.discovery import Policy
-from llamahome_core.errors import UnknownNameError, suggest
+from llamahome_core.errors import no_plugin
 from llamahome_core.kernel import Kernel
 from llamahome_core.policy import in_effect
 from llamahome_core.recipe import PluginPolicy
@@ -97,7 +97,7 @@ def _lists(kernel: Kernel, *, user: bool) -> _Lists:
 
 def _enabled(lists: _Lists, name: str, installed: set[str]) -> _Lists:
     if name not in installed and name not in lists.block:
-        raise _unknown(name, installed | set(lists.block))
+        raise no_plugin(name, installed | set(lists.block))
     block = tuple(other for other in lists.block if other != name)
     enable = lists.enable
     if enable is not None and name in installed and name not in enable:
@@ -110,16 +110,8 @@ def _disabled(lists: _Lists, name: str, installed: set[str]) -> _Lists:
     if name in installed:
         return lists if name in lists.block else evolve(lists, block=(*lists.block, name))
     if name not in enable:
-        raise _unknown(name, installed | set(enable))
+        raise no_plugin(name, installed | set(enable))
     return evolve(lists, enable=tuple(other for other in enable if other != name))
-
-
-def _unknown(name: str, known: set[str]) -> UnknownNameError:
-    close = suggest(name, known)
-    return UnknownNameError(
-        f"no plugin is called {name!r}",
-        hint=f"did you mean {close[0]!r}?" if close else "llamahome plugins",
-    )
 
 
 def _write(kernel: Kernel, key: str, names: tuple[str, ...], *, user: bool) -> Path:

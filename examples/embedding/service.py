@@ -148,8 +148,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         """Stop a run."""
-        job, _ = self._job()
-        if job is not None:
+        job, rest = self._job()
+        if job is not None and rest:
+            self._answer(HTTPStatus.NOT_FOUND, {"error": "only a run can be stopped"})
+        elif job is not None:
             job.stop.request(signal.SIGTERM)
             self._answer(HTTPStatus.ACCEPTED, job.describe())
 

@@ -15,7 +15,6 @@ from click.shell_completion import CompletionItem
 from llamahome_core.cli.main import State
 from llamahome_core.components import Kind
 from llamahome_core.config import Merged, Setting, describe, merge, path_text, show_origins
-from llamahome_core.discovery import Policy
 from llamahome_core.errors import LlamaHomeError
 from llamahome_core.kernel import Kernel
 from llamahome_core.terminal import aside
@@ -38,7 +37,6 @@ class Asked:
 def offer(what: str, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     """The words of the kind *what* that begin with *incomplete*; none where something is wrong."""
     state = ctx.ensure_object(State)
-    state.asked = Policy.parse(ctx.find_root().params.get("words") or ())
     with contextlib.suppress(Exception), aside():  # plugins run here, and settings may be wrong
         pairs = _OFFERS[what](Asked(state.lenient_kernel, ctx, incomplete))
         return [_item(word, text) for word, text in pairs if word.startswith(incomplete)]

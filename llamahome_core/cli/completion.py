@@ -26,11 +26,11 @@ VARIABLE = "_LLAMAHOME_COMPLETE"
 _BASH = """\
 # Completion of llamahome in bash. In ~/.bashrc: eval "$(llamahome completion bash)"
 %(complete_func)s() {
-    local IFS=$'\\n' response kind value
+    local response kind value line
     response=$(COMP_LINE="${COMP_LINE:0:COMP_POINT}" COMP_WORDBREAKS="$COMP_WORDBREAKS" \\
         %(complete_var)s=bash_complete "$1" 2>/dev/null </dev/null)
     COMPREPLY=()
-    for line in $response; do
+    while IFS= read -r line; do
         kind=${line%%%%,*} value=${line#*,}
         case $kind in
             dir) compopt -o dirnames ;;
@@ -38,7 +38,7 @@ _BASH = """\
             open) compopt -o nospace; COMPREPLY+=("$value") ;;
             plain) COMPREPLY+=("$value") ;;
         esac
-    done
+    done <<< "$response"
 }
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """

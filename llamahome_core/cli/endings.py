@@ -88,8 +88,8 @@ def left(error: SystemExit) -> PluginError:
 
 def report(error: LlamaHomeError, state: State) -> int:
     """Show a foreseen error on stderr; returns the exit code."""
+    from llamahome_core.blame import blame
     from llamahome_core.config import ConfigError, render
-    from llamahome_core.provenance import blame
 
     if state.verbosity > SILENT:
         color = use_color(state.color)
@@ -122,7 +122,7 @@ def crash(error: BaseException, state: State) -> int:
 
 
 def _whose(error: BaseException, state: State) -> str:
-    from llamahome_core.provenance import culprit
+    from llamahome_core.blame import culprit
 
     owner = culprit(error, state.known_plugins)
     return f"the plugin {owner.owner}" if owner else "LlamaHome or in a plugin"

@@ -17,7 +17,6 @@ from llamahome_core.cli.start import make_kernel
 from llamahome_core.components import Ref
 from llamahome_core.discovery import Plugin, Policy
 from llamahome_core.kernel import Kernel
-from llamahome_core.policy import refuse_unknown
 from llamahome_core.secrets import covering
 from llamahome_core.terminal import flush, forget, keep_results_apart
 
@@ -94,11 +93,7 @@ class State:
             UnknownNameError: ``-p`` or ``LLAMAHOME_PLUGINS`` names a plugin that is not installed.
         """
         if self._kernel is None:
-            environment = Policy.from_environment()
-            kernel = make_kernel(self, environment.narrowed(self.asked))
-            for asked in (self.asked, environment):
-                refuse_unknown(asked, kernel.plugins.all)
-            self._kernel = kernel
+            self._kernel = make_kernel(self)
         return self._kernel
 
     @property
@@ -113,6 +108,14 @@ class Lazy(Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the global options; ``--help`` and ``--version`` print here."""
         with _reader_may_go():
+            # First of all: help and completion ask plugins for their commands.
+            given = self.make_parser(ctx).parse_args(list(args))[0]
+            ctx.ensure_object(State).asked = Policy.parse(
+                given.get("words") or (),
+                source="-p",
+                strict=bool(given.get("strict")),
+                locked=bool(given.get("locked")),
+            )
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -196,6 +199,7 @@ def _reader_may_go() -> Iterator[None]:
     "words",
     multiple=True,
     metavar="NAME",
+    expose_value=False,
     help="Load only this plugin; no:NAME blocks one.",
     shell_complete=completes("policy"),
 )
@@ -210,8 +214,15 @@ def _reader_may_go() -> Iterator[None]:
 @click.option(
     "--log-format", type=click.Choice(["human", "json"]), default="human", help="Form of the log."
 )
-@click.option("--strict", is_flag=True, help="A broken plugin ends the command.")
-@click.option("--locked", is_flag=True, help="Load only plugins that are as plugins.lock says.")
+@click.option(
+    "--strict", is_flag=True, expose_value=False, help="A broken plugin ends the command."
+)
+@click.option(
+    "--locked",
+    is_flag=True,
+    expose_value=False,
+    help="Load only plugins that are as plugins.lock says.",
+)
 @click.option(
     "--version",
     is_flag=True,
@@ -221,21 +232,10 @@ def _reader_may_go() -> Iterator[None]:
     help="Show the version.",
 )
 @click.pass_context
-def llamahome(  # noqa: PLR0913  # one for each option
-    ctx: click.Context,
-    *,
-    words: tuple[str, ...],
-    verbose: int,
-    quiet: int,
-    color: str,
-    log_format: str,
-    strict: bool,
-    locked: bool,
-) -> None:
+def llamahome(ctx: click.Context, *, verbose: int, quiet: int, color: str, log_format: str) -> None:
     """Train, version and deploy open language models; every part is a plugin."""
     state = ctx.ensure_object(State)
     state.verbosity, state.color, state.log_format = verbose - quiet, color, log_format
-    state.asked = Policy.parse(words, source="-p", strict=strict, locked=locked)
 
 
 def main(

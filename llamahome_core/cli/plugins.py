@@ -14,7 +14,7 @@ from llamahome_core.cli.main import State
 from llamahome_core.cli.output import echo, print_json, say, table, warn
 from llamahome_core.cli.policy import careful_kernel, disable, enable, lock
 from llamahome_core.discovery import Plugin
-from llamahome_core.errors import UnknownNameError, suggest
+from llamahome_core.errors import no_plugin
 from llamahome_core.inspection import Report, examine
 from llamahome_core.kernel import Kernel
 from llamahome_core.offers import Offer, offers_of
@@ -104,11 +104,7 @@ def check(ctx: click.Context, name: str, as_json: bool) -> None:
     kernel = careful_kernel(ctx.ensure_object(State))
     found = [p for p in kernel.plugins.all if p.name == name]
     if not found:
-        close = suggest(name, [p.name for p in kernel.plugins.all])
-        raise UnknownNameError(
-            f"no plugin is called {name!r}",
-            hint=f"did you mean {close[0]!r}?" if close else "llamahome plugins",
-        )
+        raise no_plugin(name, [p.name for p in kernel.plugins.all])
     # Of several with one name, the one that is not shadowed.
     plugin = min(found, key=lambda p: p.status == "shadowed")
     report = _report(plugin, kernel)
@@ -130,6 +126,8 @@ def check(ctx: click.Context, name: str, as_json: bool) -> None:
 
 
 def _report(plugin: Plugin, kernel: Kernel) -> Report:
+    if kernel.settings_error is not None:  # nobody knows what the lock allows
+        raise kernel.settings_error
     if plugin.status == "shadowed":
         return Report(status="shadowed", problems=["the plugin is shadowed"])
     reason = evolve(kernel.plugins.policy, own=False).objection(plugin)

@@ -13,7 +13,7 @@ from llamahome_core import files
 from llamahome_core.cli.endings import SILENT, crash, report
 from llamahome_core.cli.help import Command, as_json, assignments, completes
 from llamahome_core.cli.main import State
-from llamahome_core.cli.output import echo, say, warn
+from llamahome_core.cli.output import echo, say
 from llamahome_core.components import Kind
 from llamahome_core.config import overrides, structure
 from llamahome_core.context import Stop
@@ -90,8 +90,6 @@ def run(  # one for each option
         if resume is not None:
             resume = _to_resume(kernel, resume)
             _change(kernel, resume, assignments)
-    for text in plan.warnings if plan else ():
-        warn(text)
     log.show(state.verbosity, json=state.log_format == "json")
     monitors = _console(kernel, state, "json" if as_json else progress)
     stop = Stop()

@@ -16,6 +16,9 @@ from llamahome_core.config.problems import ConfigError, Problem, path_text, prob
 from llamahome_core.config.redaction import cover
 from llamahome_core.config.structuring import unstructure
 
+MAX_DEPTH = 100
+"""Deepest nesting, as in files."""
+
 _PART = re.compile(r"[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|([A-Za-z0-9_-]+))[ \t]*")
 _INDEX = re.compile(r"0|[1-9][0-9]*")
 _NEGATIVE = re.compile(r"-[0-9]+")
@@ -165,6 +168,10 @@ def runtime(parameters: Mapping[str, Any]) -> Document:
 def _plain(value: Any, path: Path, document: Document, problems: list[Problem]) -> Any:
     if attrs.has(type(value)):
         return unstructure(value)
+    if len(path) > MAX_DEPTH:  # perhaps it holds itself
+        message = f"this is nested more than {MAX_DEPTH} levels deep"
+        problems.append(problem_in(document, "C111", message, None, path=path[:3]))
+        return None
     if isinstance(value, Mapping):
         for key in (key for key in value if not isinstance(key, str)):
             message = f"a key must be text, got {key!r}"

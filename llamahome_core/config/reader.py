@@ -6,8 +6,11 @@ import importlib
 import pathlib
 from collections.abc import Collection
 
+from attrs import evolve
+
 from llamahome_core.config.document import Document, Lines, Mark, Origin
 from llamahome_core.config.problems import ConfigError, Problem
+from llamahome_core.config.redaction import uncited
 from llamahome_core.config.variables import RESERVED, dotenv, parse_dotenv
 from llamahome_core.errors import suggest
 
@@ -41,10 +44,22 @@ def parse(text: str, path: pathlib.Path, layer: str) -> Document:
     """
     format_name = _FORMATS[path.suffix.lower()]
     module = importlib.import_module(f"llamahome_core.config.{format_name}")
-    document: Document = getattr(module, f"parse_{format_name}")(
-        text, layer=layer, name=display(path), path=path
-    )
+    try:
+        document: Document = getattr(module, f"parse_{format_name}")(
+            text, layer=layer, name=display(path), path=path
+        )
+    except ConfigError as error:
+        raise ConfigError([_quiet(problem, text) for problem in error.problems]) from None
     return document
+
+
+def _quiet(problem: Problem, text: str) -> Problem:
+    """A syntax error without what it quotes of a secret: the excerpt covers it as well."""
+    if problem.span is None:
+        return problem
+    line = text.split("\n")[problem.span.line - 1]
+    fix = problem.fix and uncited(problem.fix, line)
+    return evolve(problem, message=uncited(problem.message, line), fix=fix)
 
 
 def read_dotenv(

@@ -46,6 +46,16 @@ def cover(line: str) -> str:
     return match[1] + re.sub(r"\S", "•", match[2])
 
 
+def uncited(told: str, line: str) -> str:
+    """*told* of a *line* without words of the value, if `cover` covers that."""
+    if (shown := cover(line)) == line:
+        return told
+    value = line[shown.index("•") :]
+    for word in sorted(re.findall(r"[^\s\"'`,]{3,}", value), key=len, reverse=True):
+        told = told.replace(word, HIDDEN)
+    return told
+
+
 def hide(document: Document) -> str:
     """The text of *document* with the values of secret settings covered, sign by sign.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -11,6 +12,12 @@ from llamahome_core import Kind
 from llamahome_scaffold.foreign import Config, shown
 
 Sort = Literal["mapped", "assumed", "same", "unset", "unmapped"]
+
+
+# Not every token is one: `pad_token` is a sign, `max_tokens` a count.
+_NAME = r"(hub|hf|auth|access|api|bearer|wandb|comet)\w*token|secret|passw|api_?key|credential"
+_SECRET_NAME = re.compile(rf"{_NAME}|(^|\.)env(\.|$)", re.IGNORECASE)
+_SECRET = re.compile(rf"{_NAME}|://[^/\s@]*:[^/\s@]*@|\b(hf_|sk-|ghp_)\w", re.IGNORECASE)
 
 
 @frozen
@@ -88,7 +95,10 @@ class Conversion:
         value = None if key is None else self.config.take(key)
         line = None if key is None else self.config.line(key)
         name = None if key is None else f"{self.config.prefix}{key}"
-        self.notes.append(Note(sort, name, line, "" if value is None else shown(value), why))
+        told = "" if value is None else shown(value)
+        if _SECRET_NAME.search(str(name)) or _SECRET.search(told):
+            told = "••••"  # a recipe is committed, and so are the notes in it
+        self.notes.append(Note(sort, name, line, told, why))
 
     def below(self, config: Config) -> Conversion:
         """The same for one table of a list: notes are shared, the table and its comments new."""

@@ -75,7 +75,7 @@ def _offered(
     for kind in (kind for kind in Kind if kind.title.replace(" ", "-") in kinds):
         for plugin, component in kernel.catalog.components(kind):
             if component.name == name:
-                return f"there is a {kind.title} {name!r} (from {plugin.name})"
+                return f"{kind.title} {name!r} exists already (from {plugin.name})"
     return None
 
 

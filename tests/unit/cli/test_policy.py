@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from attrs import evolve
 
 from llamahome_core import Kernel
 from llamahome_core.cli import main
-from llamahome_core.cli.main import State
+from llamahome_core.cli.completion import answer
+from llamahome_core.cli.main import State, llamahome
 from llamahome_core.deprecated import LlamaHomeRemovedIn2Warning
 from llamahome_core.discovery import Plugin, Policy, discover
 from llamahome_core.hookspecs import hookspec
@@ -147,7 +149,64 @@ def test_without_a_lock_a_locked_start_ends_with_the_command_that_writes_one(typ
     assert "plugins are locked, and " in err
     assert "fix: llamahome plugins lock" in err
     assert type_("plugins", "lock", "--check")[0] == 2
+    assert type_("--locked", "plugins", "check", "flat")[0] == 2, "it is not even tried"
     assert type_("--locked", "plugins", "lock")[0] == 0
+
+
+# --- What -p keeps out is not even loaded for an answer
+
+
+@pytest.fixture
+def kept_out(kernel: Kernel, monkeypatch: Any) -> Callable[..., Policy]:
+    """Calls a function with a `State`; gives the policy that the kernel was made with."""
+    monkeypatch.delenv("LLAMAHOME_PLUGINS", raising=False)
+
+    def run(call: Callable[[State], Any]) -> Policy:
+        made: list[Policy] = []
+
+        def make(policy: Policy) -> Kernel:
+            made.append(policy)
+            return kernel
+
+        call(State(make=make))
+        (policy,) = made
+        return policy
+
+    return run
+
+
+@pytest.mark.parametrize("words", ["--locked -p no:caches --help", "--help -p no:caches --locked"])
+def test_help_loads_nothing_that_is_kept_out(words, kept_out):
+    def ask(state: State) -> None:
+        with pytest.raises(SystemExit):
+            main(words.split(), state=state)
+
+    policy = kept_out(ask)
+
+    assert (policy.blocked, policy.locked) == ({"caches"}, True)
+
+
+@pytest.mark.parametrize("words", ["", "nothing-of-ours ", "plugins check "])
+def test_a_completion_loads_nothing_that_is_kept_out(words, kept_out, monkeypatch):
+    """Neither for the names of commands nor for those of plugins."""
+    monkeypatch.setenv("_LLAMAHOME_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_LINE", f"llamahome --locked -p no:caches {words}")
+
+    policy = kept_out(partial(answer, llamahome))
+
+    assert (policy.blocked, policy.locked) == ({"caches"}, True)
+
+
+def test_a_misspelt_name_loads_nothing(monkeypatch, capsys):
+    """It was perhaps to keep out what would be loaded."""
+    monkeypatch.delenv("LLAMAHOME_PLUGINS", raising=False)
+    state = State(process=True, make=lambda _: pytest.fail("plugins are loaded"))
+
+    with pytest.raises(SystemExit) as ended:
+        main(["-p", "no:traaining", "plugins"], state=state)
+
+    assert ended.value.code == 4
+    assert "did you mean 'training'?" in capsys.readouterr().err
 
 
 # --- Owners and deprecations

@@ -9,10 +9,13 @@ import tempfile
 import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from attrs import field, frozen
 
 from llamahome_core import (
+    Component,
     DataError,
     Interrupted,
     Kernel,
@@ -54,6 +57,31 @@ def test_run_tells_how_it_ended_where_no_monitor_does(cli, kernel, written: Path
     assert (result.code, result.out) == (1, "")
     assert "absent.jsonl" in result.err
     assert again.code == 1
+
+
+@frozen(kw_only=True)
+class Aged:
+    """Settings of a monitor."""
+
+    slots: int = field(default=3, metadata={"deprecated": "write `entries`"})
+    """Old."""
+
+
+@pytest.mark.usefixtures("guarded")
+def test_run_says_once_what_is_deprecated(cli, kernel, written: Path, over, plugin) -> None:
+    def monitors() -> Any:
+        yield Component(name="aged", summary="Old.", config=Aged, factory="nowhere:Thing")
+
+    recipe = json.loads(written.read_text()) | {"monitor": [{"use": "aged", "slots": 1}]}
+    recipe["data"][0]["path"] = "absent.jsonl"
+    written.write_text(json.dumps(recipe))
+    aging = over(kernel, plugin("aging", llamahome_monitors=monitors))
+
+    loud = cli("run", str(written), "--progress", "none", over=aging)
+    silent = cli("-qq", "run", str(written), "--progress", "none", over=aging)
+
+    assert loud.err.count("`monitor.0.slots` is deprecated: write `entries`") == 1
+    assert "deprecated" not in silent.err
 
 
 @pytest.mark.usefixtures("guarded")

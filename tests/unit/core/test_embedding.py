@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from llamahome_core import Context, Interrupted, Kernel, Outcome, Stop, read_events
+from llamahome_core.listening import Listening
 
 
 @pytest.fixture
@@ -103,6 +104,19 @@ def test_who_listens_and_fails_is_logged_once_and_called_no_more(run_one, error)
     failures = [line for line in logged(outcome) if line["event"].startswith("on_event failed")]
     assert [line["level"] for line in failures] == ["warning"]
     assert type(error).__name__ in failures[0]["exception"]
+
+
+def test_no_event_is_kept_for_who_listens_no_more():
+    """A run of a week has many."""
+
+    def refuse(_: Any) -> None:
+        raise RuntimeError("full")
+
+    listening = Listening(refuse)
+    for step in range(3):
+        listening({"t": "note", "step": step})
+
+    assert not listening._waiting
 
 
 def test_a_stop_of_another_thread_is_told_in_the_thread_of_the_run(run_one):
@@ -309,12 +323,15 @@ def heard():
             records.append((record.name, record.getMessage()))
 
     handler = Hears()
-    names = ("llamahome", "transformers")
-    for name in names:
-        logging.getLogger(name).addHandler(handler)
+    loggers = [logging.getLogger(name) for name in ("llamahome", "transformers")]
+    levels = [log.level for log in loggers]
+    for log in loggers:
+        log.addHandler(handler)
+        log.setLevel(logging.WARNING)  # other tests of this process may have made it quieter
     yield records
-    for name in names:
-        logging.getLogger(name).removeHandler(handler)
+    for log, level in zip(loggers, levels, strict=True):
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def test_each_run_logs_to_its_own_file(make_kernel, tables, heard):

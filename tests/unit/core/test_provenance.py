@@ -1,17 +1,16 @@
-"""A run knows the plugins that it was made with, and an error whose code it came from."""
+"""A run knows the plugins that it was made with."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from llamahome_core import DataError, PluginError, Ref
-from llamahome_core.discovery import Plugin, discover
-from llamahome_core.provenance import blame, culprit, differences, foreign, record, recorded
+from llamahome_core import Ref
+from llamahome_core.discovery import Plugin
+from llamahome_core.provenance import differences, foreign, record, recorded
 
 OWN = {"distribution": "llamahome", "version": "0.1.0"}
 HELLO = {"distribution": "llamahome-hello", "version": "1.0"}
@@ -113,64 +112,6 @@ def test_a_run_that_goes_on_with_other_plugins_says_which(make_kernel, tables, f
     assert [e["plugins"] for e in events if e["t"] == "run"] == [{"parts": "embedded"}] * 2
 
 
-# --- Whose fault
-
-
-@pytest.fixture
-def flat(make_plugin: Any) -> Plugin:
-    found: Plugin = make_plugin(
-        "flat",
-        "x = 1",
-        flat="import json\ndef fail(call=None):\n    (call or json.loads)('{')\n",
-        lost="import lh_nowhere",
-    )
-    return found
-
-
-def raised(call: Any, *arguments: Any) -> BaseException:
-    try:
-        call(*arguments)
-    except Exception as error:  # noqa: BLE001  # it is what is looked at
-        return error
-    raise AssertionError
-
-
-def test_an_error_is_the_fault_of_the_plugin_nearest_to_it(flat):
-    """What a library raises, the plugin that called it has to answer for."""
-    fail = Ref("llamahome_flat.flat:fail").load()
-    own: list[Plugin] = [p for p in discover() if p.is_own]
-    error = raised(fail)
-
-    assert culprit(error, [*own, flat]) == flat
-    assert blame(error, [*own, flat]) == " (in plugin flat (llamahome-flat 1.0))"
-    assert blame(error, own) == ""
-    assert blame(raised(json.loads, "{"), [flat]) == ""
-
-
-def test_what_llamahome_raises_below_a_plugin_is_not_the_plugins_fault(flat):
-    """Its own data plugin refuses a row, whoever asked it to read it."""
-    fail = Ref("llamahome_flat.flat:fail").load()
-    own = [p for p in discover() if p.is_own]
-    names: dict[str, Any] = {"__name__": "llamahome_data.made_up"}
-    exec("def refuse(text):\n    raise ValueError(text)", names)  # noqa: S102  # a frame of that name
-
-    assert culprit(raised(fail, names["refuse"]), [*own, flat]) is None
-
-
-def test_what_cannot_be_imported_has_an_owner_too(flat):
-    error = raised(Ref("llamahome_flat.lost:X").load)
-
-    assert isinstance(error, PluginError)
-    assert culprit(error, [flat]) is flat
-
-
-def test_an_error_that_names_its_plugin_does_not_name_it_twice(flat):
-    def refuse(_: str) -> None:
-        raise DataError("flat (llamahome-flat 1.0) has no rows")
-
-    assert blame(raised(Ref("llamahome_flat.flat:fail").load(), refuse), [flat]) == ""
-
-
 def test_what_a_plugin_logs_is_in_the_log_of_the_run_under_its_own_name(
     make_kernel, tables, fakes, make_plugin
 ):
@@ -189,16 +130,3 @@ def test_what_a_plugin_logs_is_in_the_log_of_the_run_under_its_own_name(
     assert [r["logger"] for r in map(json.loads, lines) if r["event"] == "hello"] == [
         "llamahome_chatty.work"
     ]
-
-
-def test_a_run_that_fails_in_a_plugin_names_it(make_kernel, tables, fakes, flat):
-    """In the event that people and monitors read."""
-    fakes.work = lambda _: Ref("llamahome_flat.flat:fail").load()()
-    kernel = make_kernel(plugins=[flat])
-
-    kernel.run(tables)
-
-    path: Path = kernel.workspace.runs / "small-1" / "events.jsonl"
-    end = json.loads(path.read_text().splitlines()[-1])
-    named = "plugin 'flat' (llamahome-flat 1.0) failed: json.decoder.JSONDecodeError: "
-    assert end["error"].startswith(named)

@@ -399,6 +399,18 @@ def test_a_secret_that_was_revealed_is_covered_in_any_text():
     assert below.read() == "told ••••••••\n"
 
 
+def test_a_secret_that_another_thread_reveals_while_they_are_looked_up_is_covered(monkeypatch):
+    def order(found: set[str], **more: Any) -> list[str]:
+        known = sorted(found, **more)
+        remember("of-another-run")
+        return known
+
+    monkeypatch.setattr(secrets, "sorted", order, raising=False)
+    redact("any text")
+
+    assert redact("key of-another-run") == "key ••••••••"
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

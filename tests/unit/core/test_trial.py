@@ -22,6 +22,14 @@ HOOK = "from llamahome_core import hookimpl\n@hookimpl\ndef llamahome_stores():\
 Write = Callable[..., Plugin]
 
 
+@pytest.fixture(autouse=True)
+def _alone() -> None:
+    """No thread is left by progress bars of tests before: beside one, nothing is forked."""
+    for thread in threading.enumerate():
+        if type(thread).__name__ == "TMonitor":  # of tqdm; each class of bars has one
+            thread.exit()  # type: ignore[attr-defined]  # the same
+
+
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Writes a plugin's module; returns the plugin as discovery finds it."""

@@ -112,6 +112,24 @@ def test_what_cannot_be_mapped_is_told_with_its_line_and_reason(convert):
         assert f"  line {note['line']}: {note['key']} = " in result.err
 
 
+def test_secrets_of_the_other_tool_are_told_without_their_value(new):
+    """A recipe is committed; and a token that is no secret is shown."""
+    Path("a.yml").write_text(
+        "base_model: acme/tiny\nadapter: lora\nhub_token: hf_canary1\nwandb_api_key: canary2\n"
+        "env: {HF_TOKEN: hf_canary3}\nhub_model_id: https://me:canary4@host/x\n"
+        "special_tokens: {pad_token: '</s>'}\ndatasets: [{path: a.jsonl, type: chat_template}]\n"
+    )
+
+    result = new("recipe", "made", "--json", "--from", "a.yml")
+
+    assert result.code == 0, result.err
+    everything = result.out + result.err + Path("made.toml").read_text()
+    assert "canary" not in everything
+    told = {note["key"] for note in result.json["unmapped"]}
+    assert {"hub_token", "wandb_api_key", "hub_model_id"} <= told
+    assert "</s>" in everything
+
+
 def test_what_is_assumed_is_told(convert):
     """Nothing is guessed in silence: the file says so where the value stands."""
     _, document, _ = convert("axolotl-lora.yml")

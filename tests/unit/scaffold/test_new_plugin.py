@@ -188,7 +188,7 @@ def test_the_kinds_are_those_of_recipes():
         ("class", "a word of Python; try my-class"),
         ("data", "a plugin called 'data' is installed"),
         ("core", "a package called llamahome_core can be imported"),
-        ("jsonl", "there is a data source 'jsonl' (from data); try my-jsonl"),
+        ("jsonl", "data source 'jsonl' exists already (from data); try my-jsonl"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(new, name, said):

@@ -250,6 +250,15 @@ def test_runtime_parameters_are_taken_as_a_file_would_hold_them():
     }
 
 
+def test_runtime_parameters_that_hold_themselves_are_refused():
+    """Or are nested deeper than any file may be."""
+    tables: dict[str, Any] = {"name": "x"}
+    tables["train"] = tables
+
+    with pytest.raises(ConfigError, match="nested more than 100 levels deep"):
+        runtime(tables)
+
+
 def test_runtime_parameters_that_no_file_could_hold_are_all_refused():
     with pytest.raises(ConfigError) as error:
         runtime({"a": {1: 2}, "b": [object()], "c": 1j})

@@ -20,6 +20,7 @@ from llamahome_core.config import (
     merge,
     overrides,
     path_text,
+    read,
     read_dotenv,
     render,
     to_json,
@@ -176,6 +177,28 @@ def test_a_secret_is_not_shown_where_it_is_wrong_nor_beside_it():
 
         assert "hunter2" not in shown
         assert "api_key = •••••••••" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.toml", "[model.hub]\ntoken = hf_canary\n"),
+        ("x.json", '{"model": {"hub": {\n"token": hf_canary\n}}}'),
+        ("x.yaml", "model:\n  hub:\n    token: hf_canary: more\n"),
+    ],
+)
+def test_a_secret_without_its_quotes_is_quoted_by_no_message(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+
+    with pytest.raises(ConfigError) as caught:
+        read(path, "recipe")
+
+    (problem,) = caught.value.problems
+    assert problem.code == "C107"
+    excerpt = render(caught.value.problems, color=False)
+    shown = f"{caught.value} {problem.message} {problem.fix} {excerpt}"
+    assert "canary" not in shown
 
 
 def test_a_secret_on_the_command_line_is_in_no_report():
